@@ -1,0 +1,175 @@
+"""Every setting of the gateway and its workers, read from environment variables named ``OCR_*``.
+
+One object, validated once at start. All mistakes are reported together, each naming its variable
+(:class:`SettingsError`). ``docs/settings.md`` lists the same settings for operators.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic.functional_validators import BeforeValidator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "OCR_"
+WEEK_SECONDS = 7 * 24 * 3600
+
+
+def _split(value: object) -> object:
+    """``"a, b"`` from the environment becomes ``("a", "b")``."""
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return value
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class SettingsError(ValueError):
+    """The environment does not make a valid configuration; the message has one line per mistake."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Sizes are in bytes, times in seconds, unless a name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+
+    # --- the web server -------------------------------------------------------------------
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        5000,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("OCR_PORT", "PORT"),
+        description="Port to listen on; `PORT` is understood too. 0 takes a free one.",
+    )
+    web_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Web processes. More than one needs `OCR_READER=queue`: each in-process reader loads the model.",
+    )
+    web_threads: int = Field(16, ge=1, le=256, description="Threads in each web process.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged.")
+
+    # --- what is accepted -----------------------------------------------------------------
+    max_upload_bytes: int = Field(20 * 2**20, ge=1024, description="Largest image that is accepted.")
+    max_pixels: int = Field(
+        50_000_000,
+        ge=10_000,
+        description="Most pixels over all pages of one upload, checked before decoding.",
+    )
+    max_pages: int = Field(20, ge=1, le=1000, description="Most pages of one PDF or TIFF read in one request.")
+    max_batch: int = Field(16, ge=1, le=256, description="Most images in one multipart request.")
+    pdf_dpi: int = Field(200, ge=72, le=600, description="Resolution at which PDF pages are drawn.")
+
+    # --- results and their lifetime -------------------------------------------------------
+    ttl: int = Field(
+        WEEK_SECONDS,
+        ge=1,
+        le=WEEK_SECONDS,
+        description="Lifetime of a result, counted from its reading; no tier and no copy extends it.",
+    )
+    match: Literal["exact", "near"] = Field(
+        "near",
+        description="`near` also answers from verified copies of known documents; `exact` never does.",
+    )
+
+    # --- stores ---------------------------------------------------------------------------
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded store.")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="`redis://` or `rediss://` URL of the hot tier; unset: no Redis.",
+    )
+    redis_timeout: float = Field(
+        0.25,
+        gt=0,
+        le=10,
+        description="Longest wait for Redis before it counts as a miss.",
+    )
+    s3_bucket: str | None = Field(None, min_length=3, description="Bucket of the durable tier; unset: no S3.")
+    s3_endpoint: str | None = Field(None, description="Endpoint URL of an S3-compatible service; unset: AWS.")
+    s3_region: str = Field("us-east-1", description="Region to sign for.")
+    s3_access_key: SecretStr | None = Field(None, description="Access key id; unset: the SDK's own chain.")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret access key.")
+    s3_prefix: str = Field("ocr/", description="Prefix of every object's key.")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        "auto",
+        description="Addressing style; Aliyun OSS needs `virtual`, most self-hosted servers `path`.",
+    )
+    s3_checksums: Literal["when_required", "when_supported"] = Field(
+        "when_required",
+        description="When the SDK adds and checks flexible checksums; many services lack them.",
+    )
+    s3_encryption: Literal["none", "AES256", "aws:kms"] = Field(
+        "none", description="Server-side encryption to ask for."
+    )
+    s3_timeout: float = Field(5.0, gt=0, le=60, description="Longest wait for one call to S3.")
+
+    # --- recognition ----------------------------------------------------------------------
+    reader: Literal["local", "queue"] = Field(
+        "local",
+        description="`local`: a spawned process beside the gateway; `queue`: worker processes through Redis.",
+    )
+    reader_processes: int = Field(1, ge=1, le=64, description="Reader processes on this machine.")
+    reader_threads: int = Field(0, ge=0, le=64, description="Threads of one reader process; 0: cores divided evenly.")
+    read_timeout: float = Field(60.0, gt=0, le=3600, description="Deadline of one reading.")
+    queue_limit: int = Field(64, ge=1, le=100_000, description="Readings that may wait; more are refused with 503.")
+    engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
+
+    # --- the edge -------------------------------------------------------------------------
+    edge_purge_urls: CommaSeparated = Field(
+        (),
+        description="Base URLs of every edge's purge address, comma-separated; a deletion waits for all of them.",
+    )
+    edge_purge_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one edge to purge.")
+    cors_origins: CommaSeparated = Field(
+        (),
+        description="Origins whose pages may call the API, comma-separated; `*` allows any.",
+    )
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Settings:
+        mistakes = []
+        if self.reader == "queue" and self.redis_url is None:
+            mistakes.append("OCR_READER=queue needs OCR_REDIS_URL")
+        if self.web_processes > 1 and self.reader == "local":
+            mistakes.append("OCR_WEB_PROCESSES above 1 needs OCR_READER=queue")
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            mistakes.append("OCR_S3_ACCESS_KEY and OCR_S3_SECRET_KEY are set together or not at all")
+        if self.s3_bucket is None and self.s3_endpoint is not None:
+            mistakes.append("OCR_S3_ENDPOINT needs OCR_S3_BUCKET")
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment, ``overrides`` first. Raises :class:`SettingsError` with every mistake."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        mistakes = error.errors()
+    # Settings that contradict each other are only looked at when each is valid for itself.
+    defaults = {
+        _field(mistake): Settings.model_fields[_field(mistake)].default for mistake in mistakes if mistake["loc"]
+    }
+    if defaults:
+        try:
+            Settings(**{**overrides, **defaults})
+        except ValidationError as error:
+            mistakes += error.errors()
+    raise SettingsError("\n".join(_describe(mistake) for mistake in mistakes))
+
+
+def _field(mistake: ErrorDetails) -> str:
+    name = str(mistake["loc"][0])
+    return name.removeprefix(ENV_PREFIX).lower()
+
+
+def _describe(mistake: ErrorDetails) -> str:
+    reason = mistake["msg"].removeprefix("Value error, ")
+    return f"{ENV_PREFIX}{_field(mistake).upper()}: {reason}" if mistake["loc"] else reason

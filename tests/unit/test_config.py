@@ -1,0 +1,69 @@
+"""Settings: read once, checked together, documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Settings, SettingsError, load_settings
+
+DOCS = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
+
+
+def test_the_defaults_need_nothing_installed():
+    settings = load_settings()
+    assert (settings.redis_url, settings.s3_bucket, settings.reader) == (None, None, "local")
+    assert settings.ttl == 7 * 24 * 3600
+
+
+def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
+    monkeypatch.setenv("OCR_PORT", "eighty")
+    monkeypatch.setenv("OCR_TTL", str(8 * 24 * 3600))
+    monkeypatch.setenv("OCR_READER", "queue")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0].split("=")[0] for line in sorted(lines)] == ["OCR_PORT", "OCR_READER", "OCR_TTL"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"OCR_READER": "queue"}, "OCR_REDIS_URL"),
+        ({"OCR_WEB_PROCESSES": "2"}, "OCR_WEB_PROCESSES"),
+        ({"OCR_S3_ACCESS_KEY": "key"}, "OCR_S3_SECRET_KEY"),
+        ({"OCR_S3_ENDPOINT": "http://127.0.0.1:8333"}, "OCR_S3_BUCKET"),
+        ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
+        ({"OCR_LOG_LEVEL": "LOUD"}, "OCR_LOG_LEVEL"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(monkeypatch, environment, named):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=named):
+        load_settings()
+
+
+def test_the_plain_port_variable_is_understood(monkeypatch):
+    monkeypatch.setenv("PORT", "8080")
+    assert load_settings().port == 8080
+    monkeypatch.setenv("OCR_PORT", "9090")
+    assert load_settings().port == 9090
+
+
+def test_lists_are_comma_separated(monkeypatch):
+    monkeypatch.setenv("OCR_EDGE_PURGE_URLS", "http://a/purge, http://b/purge,")
+    assert load_settings().edge_purge_urls == ("http://a/purge", "http://b/purge")
+
+
+def test_secrets_do_not_show_when_settings_are_printed():
+    settings = load_settings(redis_url="redis://:hunter2@127.0.0.1/0")
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name):
+    rows = [row for row in DOCS.splitlines() if row.startswith(f"| `OCR_{name.upper()}` |")]
+    assert len(rows) == 1
+    assert Settings.model_fields[name].description in rows[0]
