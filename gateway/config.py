@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic.functional_validators import BeforeValidator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -25,7 +26,16 @@ def _split(value: object) -> object:
     return value
 
 
+def _are_web_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        parts = urlsplit(address)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("every address begins with http:// or https:// and names a host")
+    return addresses
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+WebAddresses = Annotated[CommaSeparated, AfterValidator(_are_web_addresses)]
 
 
 class SettingsError(ValueError):
@@ -121,9 +131,9 @@ class Settings(BaseSettings):
     engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
 
     # --- the edge -------------------------------------------------------------------------
-    edge_purge_urls: CommaSeparated = Field(
+    edge_purge_urls: WebAddresses = Field(
         (),
-        description="Base URLs of every edge's purge address, comma-separated; a deletion waits for all of them.",
+        description="Admin address of each edge, such as `http://edge:8081`, comma-separated; deletions wait for all.",
     )
     edge_purge_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one edge to purge.")
     cors_origins: CommaSeparated = Field(

@@ -36,6 +36,7 @@ def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
         ({"OCR_S3_ENDPOINT": "http://127.0.0.1:8333"}, "OCR_S3_BUCKET"),
         ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
         ({"OCR_LOG_LEVEL": "LOUD"}, "OCR_LOG_LEVEL"),
+        ({"OCR_EDGE_PURGE_URLS": "http://edge:8081,edge:8082"}, "OCR_EDGE_PURGE_URLS"),
     ],
 )
 def test_what_contradicts_itself_is_refused(monkeypatch, environment, named):

@@ -1,0 +1,91 @@
+"""Who a document is: result id, pixel digest, perceptual hash. Pure functions; docs/images.md tells clients."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Literal
+from urllib.parse import urlencode
+
+import imagehash
+import numpy as np
+from PIL import Image
+
+RESULT_ID = re.compile(r"[0-9a-f]{64}(?:-[0-9a-f]{8})?")
+"""The form of a result id; match it with ``fullmatch`` (or :func:`is_result_id`)."""
+
+_PAGES = re.compile(r"(?:[1-9][0-9]*(?:-[1-9][0-9]*)?)?")
+_STRIP_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What changes a reading, in canonical form: equal readings have equal options.
+
+    ``layout``: ``line`` takes the whole image for one text line. ``pages``: as ``str(PageRange)``; empty for all.
+    An option added later must default to what was done before it existed: ids do not name defaults, so they stay.
+    """
+
+    layout: Literal["auto", "line"] = "auto"
+    pages: str = ""
+
+    def __post_init__(self) -> None:
+        if self.layout not in ("auto", "line"):
+            raise ValueError("layout is auto or line")
+        if not _PAGES.fullmatch(self.pages):
+            raise ValueError("pages is empty, a page or a range")
+
+    def suffix(self) -> str:
+        """``""`` for the defaults, else ``-`` and 8 hex digits: the start of the SHA-256 of the options that differ
+        from their defaults, form-encoded and sorted by name (``layout=line&pages=1-3``)."""
+        changed = sorted((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)
+        return "-" + hashlib.sha256(urlencode(changed).encode()).hexdigest()[:8] if changed else ""
+
+
+def result_id(upload: bytes, options: Options = Options()) -> str:
+    """Lower-case hex SHA-256 of the uploaded bytes, and the options' suffix. A device can compute it by itself."""
+    return hashlib.sha256(upload).hexdigest() + options.suffix()
+
+
+def is_result_id(text: str) -> bool:
+    """Whether ``text`` has the form of a result id."""
+    return RESULT_ID.fullmatch(text) is not None
+
+
+def pixel_digest(pages: Iterable[np.ndarray]) -> str:
+    """Lower-case hex SHA-256 over upright uint8 RGB pages (h, w, 3).
+
+    The preimage is, for each page in order, its width and height in decimal ASCII as ``"<w> <h>\\n"``, then its
+    samples, row by row, three bytes a pixel. Equal for any two files that decode to the same pixels.
+    """
+    digest = hashlib.sha256()
+    for page in pages:
+        height, width, _ = page.shape
+        digest.update(f"{width} {height}\n".encode())
+        digest.update(np.ascontiguousarray(page).data)
+    return digest.hexdigest()
+
+
+def perceptual_hash(page: np.ndarray) -> str:
+    """16 hex digits: the 64-bit DCT hash ``imagehash.phash`` of an upright uint8 RGB page (h, w, 3).
+
+    It nominates look-alikes and never decides: documents that differ in one character mostly have the same hash.
+    """
+    return str(imagehash.phash(_grey(page)))
+
+
+def hamming(first: str, second: str) -> int:
+    """The number of differing bits of two perceptual hashes, 0 to 64."""
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
+def _grey(page: np.ndarray) -> Image.Image:
+    # Pillow holds RGB at 4 bytes a pixel; converted strip by strip, a large page costs 1.
+    height, width, _ = page.shape
+    grey = Image.new("L", (width, height))
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        grey.paste(Image.fromarray(page[top : top + rows]).convert("L"), (0, top))
+    return grey
