@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+"""Start what ``compose.yaml`` describes, without Docker: the same programs, commands and settings, on loopback.
+
+Addresses are replaced by free loopback ports, folders by ones under ``--folder``; everything else is the file's own.
+Services start in the order of ``depends_on``, each when those before it are healthy. SIGINT and SIGTERM stop all of
+them, last started first; when one ends by itself the others are stopped too and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import graphlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+
+INFRA = Path(__file__).resolve().parent
+COMPOSE = INFRA / "compose.yaml"
+
+HEALTHY_SECONDS = 120.0
+POLL_SECONDS = 0.2
+STOP_SECONDS = 10.0  # Docker's, where the file says nothing
+
+_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<other>[^}]*))?\})")
+
+# SeaweedFS tells all it does at its information level.
+_CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d")
+
+
+class StackError(RuntimeError):
+    """The stack could not be started, or did not stay up."""
+
+
+def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
+    """``value`` with Compose's ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}`` filled in, at any depth."""
+    if isinstance(value, dict):
+        return {key: interpolate(inner, variables) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [interpolate(inner, variables) for inner in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        if match[0] == "$$":
+            return "$"
+        given = variables.get(match["name"])
+        how = match["how"] or ""
+        if given is not None and not (how.startswith(":") and given == ""):
+            return given
+        if how.endswith("?"):
+            raise StackError(f"{match['name']}: {match['other']}")
+        return match["other"] or ""
+
+    return _VARIABLE.sub(fill, value)
+
+
+def required_variables(text: str) -> set[str]:
+    """The variables without which Compose refuses the file."""
+    return {match["name"] for match in _VARIABLE.finditer(text) if (match["how"] or "").endswith("?")}
+
+
+def seconds(duration: str) -> float:
+    """A Compose duration such as ``1m30s``."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)", duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise StackError(f"{duration!r} is no duration")
+    return sum(float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` different loopback ports that nothing listens on now."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@dataclass
+class Places:
+    """Where things are here instead of in the containers: ports, folders, programs."""
+
+    folder: Path
+    ports: dict[str, int]  # "edge:8080" -> a loopback port
+
+    def localise(self, text: str, service: str, mounts: Mapping[str, str]) -> str:
+        """``text`` of ``service`` with its addresses and mounted folders replaced."""
+        for address, port in self.ports.items():
+            name, _, inner = address.partition(":")
+            spellings = [address] + ([f"0.0.0.0:{inner}", f"127.0.0.1:{inner}"] if name == service else [])
+            for spelling in spellings:
+                text = re.sub(rf"(?<![\w.-]){re.escape(spelling)}(?!\d)", f"127.0.0.1:{port}", text)
+        for inside, outside in mounts.items():
+            text = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w.-])", outside, text)
+        return text
+
+    def mounts(self, service: Mapping[str, Any]) -> dict[str, str]:
+        """Container path to path here, for the volumes and files that ``service`` mounts."""
+        found = {}
+        for volume in service.get("volumes", ()):
+            source, inside, *_ = volume.split(":")
+            outside = INFRA / source if source.startswith(".") else self.folder / source
+            if not source.startswith("."):
+                outside.mkdir(parents=True, exist_ok=True)
+            found[inside] = str(outside.resolve())
+        return found
+
+
+@dataclass
+class Program:
+    """One process of a service."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    folder: Path
+    grace: float
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _follower: threading.Thread | None = field(default=None, init=False)
+
+    def start(self, say: Callable[[str, str], None]) -> None:
+        guard = shutil.which("setpriv")
+        # Should this process be killed, its programs end too.
+        prefix = [guard, "--pdeathsig", "TERM", "--"] if guard else []
+        self.process = subprocess.Popen(
+            [*prefix, *self.command],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # a terminal's ^C is for this process, which stops them in order
+        )
+        self._follower = threading.Thread(
+            target=self._follow, args=(self.process, say), name=f"log {self.name}", daemon=True
+        )
+        self._follower.start()
+
+    def _follow(self, process: subprocess.Popen[bytes], say: Callable[[str, str], None]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                if not _CHATTER.match(line):
+                    say(self.name, line.decode("utf-8", "replace").rstrip())
+
+    def status(self) -> int | None:
+        assert self.process is not None
+        return self.process.poll()
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(self.grace)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        if self._follower is not None:
+            self._follower.join(2)
+
+
+class Stack:
+    """The services of the file, here."""
+
+    def __init__(
+        self, folder: Path, edge_port: int, environment: Mapping[str, str], say: Callable[[str, str], None]
+    ) -> None:
+        self._say = say
+        self._environment = dict(environment)
+        text = COMPOSE.read_text(encoding="utf-8")
+        secrets_made = {name: secrets.token_hex(16) for name in required_variables(text)}
+        self._services: dict[str, Any] = interpolate(yaml.safe_load(text), secrets_made | self._environment)["services"]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        names = ["edge:8080", "edge:8081", "gateway:5000", "redis:6379", "s3:8333"]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.places = Places(self.folder, ports | ({"edge:8080": edge_port} if edge_port else {}))
+        self._programs: list[Program] = []
+        # SeaweedFS puts sockets named after them into /tmp, whatever it is told, and may leave them.
+        self._seaweedfs_ports: list[int] = []
+
+    @property
+    def url(self) -> str:
+        """The edge's address."""
+        return f"http://127.0.0.1:{self.places.ports['edge:8080']}"
+
+    def order(self) -> list[str]:
+        """Service names, each after those it depends on."""
+        graph = {name: set(service.get("depends_on", {})) for name, service in self._services.items()}
+        return list(graphlib.TopologicalSorter(graph).static_order())
+
+    def start(self, stopped: Callable[[], bool]) -> None:
+        """Start everything. Raises :class:`StackError` when something ends or does not become healthy in time."""
+        for name in self.order():
+            if stopped():
+                return
+            self._start_service(name, stopped)
+
+    def check(self) -> None:
+        """Raises :class:`StackError` naming a program that has ended."""
+        for program in self._programs:
+            if (status := program.status()) is not None:
+                raise StackError(f"{program.name} ended with status {status}")
+
+    def stop(self) -> None:
+        """Stop everything, last started first."""
+        for program in reversed(self._programs):
+            program.stop()
+            self._say("stack", f"{program.name} stopped")
+        self._programs.clear()
+        for port in self._seaweedfs_ports:
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
+
+    def _start_service(self, name: str, stopped: Callable[[], bool]) -> None:
+        service = self._services[name]
+        replicas = int(service.get("deploy", {}).get("replicas", 1))
+        programs = [self._program(name, number, replicas) for number in range(1, replicas + 1)]
+        if self._runs_once(name):
+            (program,) = programs
+            program.start(self._say)
+            try:
+                self._wait(lambda: program.status() is not None, name, stopped, [])
+                if not stopped() and program.status() != 0:
+                    raise StackError(f"{name} ended with status {program.status()}")
+            finally:
+                program.stop()
+            return
+        for program in programs:
+            program.start(self._say)
+            self._programs.append(program)
+        if probe := self._probe(name):
+            self._wait(probe, name, stopped, self._programs)
+            self._say("stack", f"{name} is healthy")
+
+    def _wait(self, done: Callable[[], bool], name: str, stopped: Callable[[], bool], alive: list[Program]) -> None:
+        deadline = time.monotonic() + HEALTHY_SECONDS
+        while not stopped() and not done():
+            if alive:
+                self.check()
+            if time.monotonic() > deadline:
+                raise StackError(f"{name} was not healthy within {HEALTHY_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def _runs_once(self, name: str) -> bool:
+        return any(
+            service.get("depends_on", {}).get(name, {}).get("condition") == "service_completed_successfully"
+            for service in self._services.values()
+        )
+
+    def _program(self, name: str, number: int, replicas: int) -> Program:
+        service = self._services[name]
+        mounts = self.places.mounts(service)
+        own = {
+            key: self.places.localise(str(value), name, mounts)
+            for key, value in (service.get("environment") or {}).items()
+        }
+        command = [self.places.localise(str(word), name, mounts) for word in service.get("command", ())]
+        command, extra = self._adapt(name, command)
+        # Settings come from the file alone, so that what runs here is what the file says.
+        inherited = {
+            key: value for key, value in self._environment.items() if not key.startswith("OCR_") and key != "PORT"
+        }
+        label = name if replicas == 1 else f"{name}-{number}"
+        grace = seconds(service["stop_grace_period"]) if "stop_grace_period" in service else STOP_SECONDS
+        return Program(label, command, inherited | {"PYTHONUNBUFFERED": "1"} | own | extra, self.folder, grace)
+
+    def _adapt(self, name: str, command: list[str]) -> tuple[list[str], dict[str, str]]:
+        """The parts of a command that a container's image or network decides, for this machine."""
+        port = self.places.ports
+        if name == "edge":
+            render = [sys.executable, str(INFRA / "nginx" / "render.py"), str(self.folder / "edge-conf"), "--run"]
+            # As everything here: the user who started it. nginx's own choice could not enter a home folder.
+            return render, {"OCR_EDGE_USER": "root"} if os.geteuid() == 0 else {}
+        if name == "redis":
+            own = ["--bind", "127.0.0.1", "--port", str(port["redis:6379"]), "--dir", str(self.folder / "redis-data")]
+            return [_found("redis-server"), *command[1:], *own], {}
+        if name == "s3":
+            return [_found("weed"), *command[1:], *self._seaweedfs_addresses()], {}
+        if name == "gateway":
+            return [_found(command[0]), *command[1:]], {"OCR_HOST": "127.0.0.1", "OCR_PORT": str(port["gateway:5000"])}
+        if name == "bucket":
+            return [sys.executable, *command[1:]], {}
+        return [_found(command[0]), *command[1:]], {}
+
+    def _seaweedfs_addresses(self) -> list[str]:
+        roles = ["master.port", "volume.port", "filer.port"]
+        roles += [f"{role}.grpc" for role in (*roles, "s3.port")]
+        ports = dict(zip(roles, free_ports(len(roles)), strict=True)) | {"s3.port": self.places.ports["s3:8333"]}
+        self._seaweedfs_ports = list(ports.values())
+        # A later flag wins.
+        return ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", *(f"-{role}={port}" for role, port in ports.items())]
+
+    def _probe(self, name: str) -> Callable[[], bool] | None:
+        """The service's health check, asked from here; ``None`` where the next service's check covers it."""
+        service = self._services[name]
+        if name == "redis":
+            client = redis.Redis(
+                port=self.places.ports["redis:6379"], password=service["environment"]["REDISCLI_AUTH"], socket_timeout=1
+            )
+            return lambda: _quietly(client.ping)
+        words = " ".join(service["healthcheck"]["test"])
+        address = re.search(r"http://[^\s'\"]+", words)
+        if address is None:
+            return None
+        url = self.places.localise(address[0], name, {})
+        return lambda: _quietly(lambda: urllib.request.urlopen(url, timeout=3).close())
+
+
+def _found(program: str) -> str:
+    """Beside this Python, or on the path."""
+    beside = Path(sys.executable).with_name(program)
+    found = str(beside) if beside.exists() else shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if found is None:
+        raise StackError(f"{program} is not installed")
+    return found
+
+
+def _quietly(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except (OSError, urllib.error.URLError, redis.RedisError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event set by SIGINT or SIGTERM."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Run the services of infra/compose.yaml on this machine, without Docker."
+    )
+    parser.add_argument("--folder", type=Path, default=Path("data/stack"), help="where they keep their data")
+    parser.add_argument(
+        "--port", type=int, default=int(os.environ.get("PORT", "8080")), help="the edge's; 0: a free one"
+    )
+    arguments = parser.parse_args()
+    lock = threading.Lock()
+
+    def say(name: str, line: str) -> None:
+        with lock:
+            print(f"{name:>9} | {line}", flush=True)
+
+    with _stop_signals() as stop:
+        stack = None
+        try:
+            stack = Stack(arguments.folder, arguments.port, os.environ, say)
+            stack.start(stop.is_set)
+            if not stop.is_set():
+                print(f"ready on {stack.url}", flush=True)
+            while not stop.wait(POLL_SECONDS):
+                stack.check()
+        except StackError as error:
+            print(f"stack: {error}", file=sys.stderr, flush=True)
+            return 1
+        finally:
+            if stack is not None:
+                stack.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The edge's settings: read from the environment, all mistakes at once, nothing of them able to write nginx syntax."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import Settings
+from gateway.purge import RENDERINGS
+from infra.nginx import render
+
+ROOT = Path(__file__).resolve().parents[3]
+NGINX = ROOT / "infra" / "nginx"
+
+
+@pytest.fixture
+def module_file(tmp_path):
+    """Stands for the purge module where nginx is not installed; nothing here loads it."""
+    file = tmp_path / "module.so"
+    file.touch()
+    return str(file)
+
+
+def test_the_defaults_are_valid(module_file):
+    values = render.load({"OCR_EDGE_PURGE_MODULE": module_file})
+    assert values["OCR_EDGE_LISTEN"] == ("127.0.0.1:8080",)
+    assert values["OCR_EDGE_CACHE_DIR"] == f"{values['OCR_EDGE_DIR']}/cache"
+
+
+def test_an_empty_variable_is_an_unset_one(module_file):
+    empty = {setting.variable: "" for setting in render.SETTINGS} | {"OCR_EDGE_PURGE_MODULE": module_file}
+    assert render.load(empty) == render.load({"OCR_EDGE_PURGE_MODULE": module_file})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OCR_EDGE_LISTEN", "8080"),
+        ("OCR_EDGE_LISTEN", "127.0.0.1:0"),
+        ("OCR_EDGE_LISTEN", ","),
+        ("OCR_EDGE_SERVER_NAMES", "ocr.example;"),
+        ("OCR_EDGE_SERVER_NAMES", "~^evil$"),
+        ("OCR_EDGE_UPSTREAMS", "http://gateway:5000"),
+        ("OCR_EDGE_UPSTREAMS", "gateway:99999"),
+        ("OCR_EDGE_UPSTREAMS", "[::zz]:5000"),
+        ("OCR_EDGE_UPSTREAM_HOST", "two names"),
+        ("OCR_EDGE_PURGE_ALLOW", "everybody"),
+        ("OCR_EDGE_PURGE_ALLOW", "10.0.0.1/8"),
+        ("OCR_EDGE_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("OCR_EDGE_DIR", "/tmp/a b"),
+        ("OCR_EDGE_DIR", "/tmp/$host"),
+        ("OCR_EDGE_CACHE_SIZE", "10 g"),
+        ("OCR_EDGE_CACHE_KEYS", "64M;"),
+        ("OCR_EDGE_UPLOAD_RATE", "0"),
+        ("OCR_EDGE_UPLOAD_RATE", "ten"),
+        ("OCR_EDGE_WORKERS", "many"),
+        ("OCR_EDGE_USER", "root; daemon on"),
+        ("OCR_EDGE_PURGE_MODULE", "/nowhere/module.so"),
+        ("OCR_MAX_UPLOAD_BYTES", "20M"),
+        ("OCR_READ_TIMEOUT", "-1"),
+        ("OCR_READ_TIMEOUT", "nan"),
+        ("OCR_TTL", "604801"),
+        ("OCR_CORS_ORIGINS", 'https://a.example" "*'),
+        ("OCR_EDGE_LISTN", "127.0.0.1:80"),
+    ],
+)
+def test_a_mistake_names_its_variable(module_file, variable, value):
+    with pytest.raises(render.MistakesError) as mistakes:
+        render.load({"OCR_EDGE_PURGE_MODULE": module_file, variable: value})
+    assert [line.partition(":")[0] for line in str(mistakes.value).splitlines()] == [variable]
+
+
+def test_all_mistakes_come_together(module_file):
+    with pytest.raises(render.MistakesError) as mistakes:
+        render.load(
+            {"OCR_EDGE_LISTEN": "x", "OCR_TTL": "0", "OCR_EDGE_WORKERS": "0", "OCR_EDGE_PURGE_MODULE": module_file}
+        )
+    assert len(str(mistakes.value).splitlines()) == 3
+
+
+def test_the_admin_address_is_none_of_the_clients(module_file):
+    with pytest.raises(render.MistakesError, match="OCR_EDGE_ADMIN_LISTEN"):
+        render.load({"OCR_EDGE_LISTEN": "127.0.0.1:8081", "OCR_EDGE_PURGE_MODULE": module_file})
+
+
+@given(st.sampled_from([setting.variable for setting in render.SETTINGS]), st.text(max_size=40))
+def test_no_value_can_write_nginx_syntax(variable, value):
+    try:
+        values = render.load({variable: value})
+    except render.MistakesError:
+        return
+    for written in render.describe(values).splitlines():
+        assert not re.search(r"[;{}\"'`\\$#\s]", written.partition("=")[2])
+
+
+def test_the_command_refuses_before_it_writes(tmp_path):
+    target = tmp_path / "conf"
+    environment = {"PATH": os.environ["PATH"], "OCR_EDGE_LISTEN": "nowhere", "OCR_TTL": "x"}
+    run = subprocess.run([sys.executable, NGINX / "render.py", target], env=environment, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "OCR_EDGE_LISTEN" in run.stderr
+    assert "OCR_TTL" in run.stderr
+    assert not target.exists()
+
+
+def test_the_command_prints_what_it_used(tmp_path, module_file):
+    environment = {"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path / "state"), "OCR_TTL": "60"}
+    run = subprocess.run(
+        [sys.executable, NGINX / "render.py", tmp_path / "conf"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "OCR_TTL=60" in run.stdout
+    assert "OCR_EDGE_LISTEN=127.0.0.1:8080" in run.stdout
+
+
+def test_every_file_is_rendered_and_no_placeholder_is_left(tmp_path, module_file):
+    render.render(tmp_path / "conf", render.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path)}))
+    rendered = {path.relative_to(tmp_path / "conf") for path in (tmp_path / "conf").rglob("*.conf")}
+    assert rendered == {path.relative_to(NGINX) for path in NGINX.rglob("*.conf")}
+    for path in rendered:
+        assert "{{" not in (tmp_path / "conf" / path).read_text()
+
+
+def test_an_unused_lifetime_longer_than_a_result_is_kept(tmp_path, module_file):
+    values = render.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path), "OCR_TTL": "604800"})
+    render.render(tmp_path / "conf", values)
+    inactive = re.search(r"inactive=(\d+)s", (tmp_path / "conf" / "http" / "cache.conf").read_text())
+    assert int(inactive[1]) > 604800
+
+
+def test_shared_settings_have_the_gateways_defaults():
+    for setting in render.SETTINGS:
+        field = Settings.model_fields.get(setting.variable.removeprefix("OCR_").lower())
+        if field is not None:
+            assert setting.parse(setting.default) == field.default, setting.variable
+
+
+def test_every_setting_is_documented_with_its_default():
+    text = (ROOT / "docs" / "edge.md").read_text(encoding="utf-8")
+    for setting in render.SETTINGS:
+        row = next((line for line in text.splitlines() if line.startswith(f"| `{setting.variable}` |")), None)
+        assert row is not None, setting.variable
+        assert (f"`{setting.default}`" in row) if setting.default else True, setting.variable
+
+
+def test_the_edge_and_the_purger_know_the_same_renderings():
+    pattern = re.compile(r"\(\?<clothes>([^)]+)\)\?")
+    for file in ("results.conf", "purge.conf"):
+        found = pattern.findall((NGINX / "locations" / file).read_text())
+        assert found
+        for alternatives in found:
+            assert ["", *alternatives.replace("\\", "").split("|")] == list(RENDERINGS)

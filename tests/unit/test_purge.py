@@ -1,0 +1,204 @@
+"""EdgePurger against doubles of an edge's admin address."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import threading
+import time
+
+import pytest
+
+from gateway.purge import RENDERINGS, EdgePurger, PurgeFailed
+
+ID = "ab" * 32
+
+
+class Edge:
+    """Confirms everything, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.status = 204
+        self.words = ["MISS"]  # the last one stays
+        self.delay = 0.0
+        double = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                double.asked.append((self.command, self.path))
+                time.sleep(double.delay)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.send_response(double.status)
+                    if self.command == "HEAD" and double.words:
+                        word = double.words.pop(0) if len(double.words) > 1 else double.words[0]
+                        self.send_header("X-Cache-Status", word)
+                    if double.status >= 300:
+                        self.send_header("Location", "/elsewhere")
+                    if double.status != 204:
+                        self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            do_HEAD = do_DELETE = answer
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def edges():
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(Edge())) for _ in range(2)]
+
+
+def test_without_edges_there_is_nothing_to_do():
+    EdgePurger([]).purge(ID)
+
+
+def test_each_rendering_is_waited_for_and_then_removed_on_every_edge(edges):
+    EdgePurger([edge.url for edge in edges]).purge(ID)
+    expected = [
+        request
+        for rendering in RENDERINGS
+        for request in (("HEAD", f"/stored/{ID}{rendering}"), ("DELETE", f"/purge/{ID}{rendering}"))
+    ]
+    assert edges[0].asked == edges[1].asked == expected
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_there_and_not_there_both_confirm(edges, status):
+    edges[0].status = status
+    EdgePurger([edges[0].url]).purge(ID)
+
+
+@pytest.mark.parametrize("word", ["HIT", "MISS", "EXPIRED"])
+def test_nothing_under_way_is_settled(edges, word):
+    edges[0].words = [word]
+    EdgePurger([edges[0].url]).purge(ID)
+
+
+def test_an_answer_under_way_is_waited_for(edges):
+    edges[0].words = ["UPDATING", "UPDATING", "HIT"]
+    EdgePurger([edges[0].url]).purge(ID)
+    assert [method for method, _ in edges[0].asked[:4]] == ["HEAD", "HEAD", "HEAD", "DELETE"]
+
+
+@pytest.mark.parametrize("words", [[], ["BYPASS"], ["UPDATING"]])
+def test_what_never_settles_is_no_confirmation(edges, words):
+    edges[0].words = words
+    with pytest.raises(PurgeFailed):
+        EdgePurger([edges[0].url], timeout=0.2).purge(ID)
+
+
+@pytest.mark.parametrize("status", [301, 403, 404, 405, 500, 503])
+def test_any_other_answer_is_no_confirmation_and_names_the_edge(edges, status):
+    edges[1].status = status
+    with pytest.raises(PurgeFailed, match=edges[1].url) as failure:
+        EdgePurger([edge.url for edge in edges]).purge(ID)
+    assert failure.value.edges == (edges[1].url,)
+
+
+def test_a_silent_edge_costs_its_timeout_and_no_more(edges):
+    edges[0].delay = 3
+    began = time.monotonic()
+    with pytest.raises(PurgeFailed):
+        EdgePurger([edges[0].url], timeout=0.3).purge(ID)
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_slow_edge_has_one_deadline_for_all_renderings(edges):
+    edges[0].delay = 0.15
+    began = time.monotonic()
+    with pytest.raises(PurgeFailed):
+        EdgePurger([edges[0].url], timeout=0.5).purge(ID)
+    assert time.monotonic() - began < 1.0
+
+
+def test_edges_are_asked_at_the_same_time(edges):
+    for edge in edges:
+        edge.delay = 0.05
+    began = time.monotonic()
+    EdgePurger([edge.url for edge in edges], timeout=5).purge(ID)
+    assert time.monotonic() - began < 0.9  # one after the other: 1.0
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:0", "http://[::broken"])
+def test_an_edge_that_cannot_be_reached_is_named(url):
+    with pytest.raises(PurgeFailed) as failure:
+        EdgePurger([url], timeout=1).purge(ID)
+    assert failure.value.edges == (url.rstrip("/"),)
+
+
+def test_a_miss_is_forgotten_in_the_background(edges):
+    edges[0].delay = 0.05
+    edges[0].status = edges[1].status = 404
+    purger = EdgePurger([edge.url for edge in edges])
+    began = time.monotonic()
+    purger.forget_miss(ID)
+    assert time.monotonic() - began < 0.05
+    expected = [
+        request
+        for rendering in RENDERINGS
+        for request in (("HEAD", f"/stored/{ID}{rendering}"), ("DELETE", f"/purge/{ID}{rendering}"))
+    ]
+    deadline = time.monotonic() + 5
+    while edges[1].asked != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert edges[0].asked == edges[1].asked == expected
+    purger.close()
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_what_is_no_miss_is_left_alone(edges, status):
+    edges[0].status = status
+    purger = EdgePurger([edges[0].url])
+    purger.forget_miss(ID)
+    deadline = time.monotonic() + 5
+    while len(edges[0].asked) < len(RENDERINGS) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    purger.close()
+    assert {method for method, _ in edges[0].asked} == {"HEAD"}
+
+
+def test_forgetting_a_miss_never_fails_and_never_piles_up(edges):
+    edges[1].delay = 5
+    purger = EdgePurger(["http://127.0.0.1:1", edges[1].url], timeout=0.2)
+    began = time.monotonic()
+    for _ in range(2000):
+        purger.forget_miss(ID)
+    assert time.monotonic() - began < 1
+    purger.close()
+    assert time.monotonic() - began < 3
+    purger.forget_miss(ID)
+    assert len(edges[1].asked) < 300
+
+
+def test_without_edges_no_miss_is_remembered_anywhere():
+    purger = EdgePurger([])
+    purger.forget_miss(ID)
+    purger.close()
+
+
+def test_what_is_no_url_is_refused_at_once():
+    with pytest.raises(ValueError, match="nonsense"):
+        EdgePurger(["http://edge:8081", "nonsense"])
+
+
+def test_connections_are_reused(edges):
+    purger = EdgePurger([edges[0].url])
+    for _ in range(3):
+        purger.purge(ID)
+    assert len(edges[0].asked) == 30
