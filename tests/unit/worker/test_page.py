@@ -1,0 +1,143 @@
+"""The pipeline of a page, over a scripted detector and recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from worker.page import PageReader
+from worker.types import Line, LineReading
+
+
+class Boxes:
+    """Detects what it was given."""
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self._quads = np.array(
+            [[(left, top), (right, top), (right, bottom), (left, bottom)] for left, top, right, bottom in boxes],
+            np.float32,
+        ).reshape(-1, 4, 2)
+
+    def detect(self, page: np.ndarray) -> np.ndarray:
+        return self._quads
+
+
+class Shades:
+    """Reads a crop as its mean grey level, unsure of all that is higher than wide; black reads as nothing."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
+        self.calls += 1
+        return [self._read(crop) for crop in crops]
+
+    @staticmethod
+    def _read(crop: np.ndarray) -> LineReading:
+        height, width = crop.shape[:2]
+        shade = round(float(crop.mean()))
+        if not shade:
+            return LineReading("", 0.0)
+        return LineReading(f"{shade}:{width}x{height}", 0.3 if height > width else 0.9)
+
+
+@pytest.fixture
+def page() -> np.ndarray:
+    page = np.zeros((100, 200, 3), np.uint8)
+    page[10:30, 10:90] = 50
+    page[10:30, 110:190] = 60
+    page[50:70, 10:190] = 70
+    page[40:100, 195:200] = 80
+    return page
+
+
+def texts(lines: Sequence[Line | LineReading]) -> list[str]:
+    return [line.text for line in lines]
+
+
+def test_lines_come_in_reading_order_with_their_boxes(page: np.ndarray) -> None:
+    reader = PageReader(Boxes((10, 50, 190, 70), (110, 10, 190, 30), (10, 10, 90, 30)), Shades())
+    lines = reader.read(page)
+    assert texts(lines) == ["50:80x20", "60:80x20", "70:180x20"]
+    assert lines[1] == Line("60:80x20", 0.9, ((110.0, 10.0), (190.0, 10.0), (190.0, 30.0), (110.0, 30.0)))
+
+
+def test_lines_that_read_as_nothing_are_left_out(page: np.ndarray) -> None:
+    assert texts(PageReader(Boxes((10, 10, 90, 30), (10, 80, 90, 100)), Shades()).read(page)) == ["50:80x20"]
+
+
+def test_a_page_without_lines_is_empty(page: np.ndarray) -> None:
+    assert PageReader(Boxes(), Shades()).read(page) == []
+
+
+def test_a_line_image_is_read_whole_without_detection(page: np.ndarray) -> None:
+    [line] = PageReader(Boxes((10, 10, 90, 30)), Shades()).read(page[10:30, 10:90], "line")
+    assert line == Line("50:80x20", 0.9, ((0.0, 0.0), (80.0, 0.0), (80.0, 20.0), (0.0, 20.0)))
+
+
+def test_blank_edges_of_a_line_image_are_not_read(page: np.ndarray) -> None:
+    picture = np.zeros((100, 80, 3), np.uint8)
+    picture[40:60, 5:75] = 200
+    [line] = PageReader(Boxes(), Shades()).read(picture, "line")
+    assert line.box == ((0.0, 37.0), (80.0, 37.0), (80.0, 63.0), (0.0, 63.0))
+
+
+def test_boxes_are_read_again_in_the_order_given_and_blanks_are_kept(page: np.ndarray) -> None:
+    blank = ((10, 80), (90, 80), (90, 100), (10, 100))
+    first = ((10, 10), (90, 10), (90, 30), (10, 30))
+    readings = PageReader(Boxes(), Shades()).read_lines(page, [blank, first, blank])
+    assert texts(readings) == ["", "50:80x20", ""]
+    assert readings[0].score == 0.0
+
+
+def test_no_boxes_need_no_recogniser(page: np.ndarray) -> None:
+    assert PageReader(Boxes(), Shades()).read_lines(page, []) == []
+
+
+def test_reading_a_box_again_gives_the_same_even_after_rounding(page: np.ndarray) -> None:
+    page = np.random.default_rng(0).integers(1, 255, page.shape, np.uint8)
+    reader = PageReader(Boxes((10.123, 50.456, 190.789, 70.987), (3.333, 3.3, 60.05, 29.95)), Shades())
+    lines = reader.read(page)
+    again = reader.read_lines(page, [line.box for line in lines])
+    assert again == [LineReading(line.text, line.score) for line in lines]
+    assert all(round(value, 1) == value for line in lines for corner in line.box for value in corner)
+
+
+def test_a_tall_box_is_read_turned_too_and_the_likelier_reading_counts(page: np.ndarray) -> None:
+    assert texts(PageReader(Boxes((195, 40, 200, 100)), Shades()).read(page)) == ["80:60x5"]
+
+
+def test_one_call_reads_all_lines(page: np.ndarray) -> None:
+    shades = Shades()
+    PageReader(Boxes((10, 50, 190, 70), (195, 40, 200, 100), (10, 10, 90, 30)), shades).read(page)
+    assert shades.calls == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros((5, 5, 3), np.float32),
+        np.zeros((0, 5, 3), np.uint8),
+    ],
+)
+def test_only_rgb_pages_are_read(wrong: np.ndarray) -> None:
+    reader = PageReader(Boxes(), Shades())
+    with pytest.raises(ValueError, match="a page is"):
+        reader.read(wrong)
+    with pytest.raises(ValueError, match="a page is"):
+        reader.read_lines(wrong, [])
+
+
+def test_an_unknown_layout_is_refused(page: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="auto, line"):
+        PageReader(Boxes(), Shades()).read(page, "column")
+
+
+@pytest.mark.parametrize("box", [((0, 0), (1, 0), (1, 1)), ((0, 0), (1, 0), (1, 1), (float("nan"), 1))])
+def test_a_box_has_four_finite_corners(page: np.ndarray, box: tuple) -> None:
+    with pytest.raises(ValueError, match="four finite corners"):
+        PageReader(Boxes(), Shades()).read_lines(page, [box])

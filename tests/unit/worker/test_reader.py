@@ -1,0 +1,115 @@
+"""The reader as it is shipped: real detection, real recognition, in a real process."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from tests.documents import FONT, Invoice
+from worker import reader
+from worker.process import ReaderPool, ReaderSpec
+
+LINES = ("增值税电子普通发票", "发票号码：24112000000052340515", "TOTAL 1280.50", "开票日期：2026年06月02日")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ReaderPool]:
+    with ReaderPool(ReaderSpec(threads=2)) as pool:
+        assert pool.wait_ready(60)
+        yield pool
+
+
+def drawn(*lines: str, size: tuple[int, int] = (900, 420), height: int = 28) -> np.ndarray:
+    image = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, height, index=2)
+    for number, line in enumerate(lines):
+        draw.text((40, 30 + 90 * number), line, "black", font)
+    return np.asarray(image)
+
+
+def test_a_drawn_page_is_read_as_it_was_drawn(pool: ReaderPool) -> None:
+    lines = pool.read(drawn(*LINES), timeout=30)
+    assert tuple(line.text for line in lines) == LINES
+    assert all(0.5 < line.score <= 1 for line in lines)
+    tops = [line.box[0][1] for line in lines]
+    assert tops == pytest.approx([36, 126, 216, 306], abs=12)
+
+
+def test_reading_a_page_again_gives_the_same(pool: ReaderPool) -> None:
+    page = drawn(*LINES)
+    assert pool.read(page, timeout=30) == pool.read(page, timeout=30)
+
+
+def test_reading_its_boxes_again_gives_the_same_text(pool: ReaderPool) -> None:
+    page = drawn(*LINES)
+    lines = pool.read(page, timeout=30)
+    again = pool.read_lines(page, [line.box for line in lines[::-1]], timeout=30)
+    assert [reading.text for reading in again] == [line.text for line in lines[::-1]]
+
+
+def test_a_line_with_broad_blank_edges_is_read_as_well(pool: ReaderPool) -> None:
+    [line] = pool.read(drawn(LINES[1], size=(640, 200)), "line", timeout=30)
+    assert line.text == LINES[1]
+    assert line.box[2][1] - line.box[0][1] < 60
+
+
+def test_a_line_image_is_read_whole(pool: ReaderPool) -> None:
+    image = np.asarray(Image.open(io.BytesIO(Invoice.line(LINES[1]))))
+    height, width = image.shape[:2]
+    [line] = pool.read(image, "line", timeout=30)
+    assert line.text == LINES[1]
+    assert line.box == ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3000, 40)])
+@pytest.mark.parametrize("layout", ["auto", "line"])
+def test_a_page_without_text_has_no_lines(pool: ReaderPool, size: tuple[int, int], layout: str) -> None:
+    assert pool.read(np.full((*size, 3), 250, np.uint8), layout, timeout=30) == []
+
+
+def test_noise_is_survived(pool: ReaderPool) -> None:
+    pool.read(np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8), timeout=60)
+    assert pool.ready()
+
+
+def test_the_revision_is_the_same_in_every_process_and_loads_no_model() -> None:
+    program = (
+        "import sys; from worker.reader import ReaderSpec; print(ReaderSpec(threads=5).revision())\n"
+        "print([name for name in ('cv2', 'onnxruntime', 'torch', 'rapidocr') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.splitlines() == [ReaderSpec().revision(), "[]"], done.stderr
+
+
+def test_another_engine_or_library_is_another_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    assert ReaderSpec(engine="torch").revision() != ReaderSpec().revision()
+    before = ReaderSpec().revision()
+    reader._revision.cache_clear()
+    monkeypatch.setattr(reader, "version", lambda name: "0.1")
+    try:
+        assert ReaderSpec().revision() != before
+    finally:
+        reader._revision.cache_clear()
+
+
+def test_every_module_that_a_reading_passes_through_is_part_of_the_revision() -> None:
+    program = (
+        "import sys; from worker.reader import ReaderSpec; ReaderSpec().build()\n"
+        "print(*sorted(name.partition('.')[2] + '.py' for name in sys.modules if name.startswith('worker.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=30
+    )
+    loaded = set(done.stdout.split()) - {"types.py", "detector_weights.py"}
+    assert "page.py" in loaded
+    assert loaded <= set(reader._PIPELINE)

@@ -1,0 +1,119 @@
+"""Runs the network: ONNX Runtime (serving) or PyTorch, behind one call."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from worker.charset import Charset
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Engine(Protocol):
+    """A loaded network. Calls are thread-safe and leave nothing behind: no option is kept from one to the next."""
+
+    revision: str
+    charset: Charset
+    height: int
+    step: int
+    """Input pixels per time step; time step ``t`` is centred on pixel ``step * t + 4``."""
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """float32 ``(N, 1, height, W)`` in -1..1, W a multiple of 8 and at least 16, to float32 log-probabilities
+        ``(N, T, classes)``."""
+
+    def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same input to the likeliest class ``(N, T)`` int64 and its probability ``(N, T)`` float32.
+
+        All that greedy decoding needs, without the copy of the classes' log-probabilities.
+        """
+
+
+def default_weights() -> Path:
+    """The one weights file that is shipped. Raises ``FileNotFoundError`` when there is not exactly one."""
+    found = sorted(WEIGHTS.glob("crnn-*.onnx"))
+    if len(found) != 1:
+        raise FileNotFoundError(f"{WEIGHTS} holds {len(found)} weights files instead of one")
+    return found[0]
+
+
+class OnnxEngine:
+    """ONNX Runtime on the CPU. Thread counts are the session's own; nothing is pinned, nothing spins."""
+
+    def __init__(self, weights: Path, threads: int = 1) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        # A memory pattern is kept for every shape, and widths make many. The arena stays: inputs are bounded, so it
+        # stops growing after the widest batch, and without it a third of the time goes into mapping pages.
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        self._path_to_fetches = onnxruntime.RunOptions()
+        self._path_to_fetches.only_execute_path_to_fetches = True
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.revision, self.charset, self.height, self.step = _described(metadata, weights)
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        return self._session.run(["log_probs"], {"image": batch}, self._path_to_fetches)[0]
+
+    def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        best, probability = self._session.run(["best", "probability"], {"image": batch}, self._path_to_fetches)
+        return best, probability
+
+
+class TorchEngine:
+    """PyTorch on the CPU, with the weights of the same ONNX file. ``threads`` holds for the whole process."""
+
+    def __init__(self, weights: Path, threads: int = 1) -> None:
+        import onnx
+        import torch
+
+        from worker.crnn import load
+
+        torch.set_num_threads(threads)
+        self._torch = torch
+        self._network = load(weights)
+        metadata = {item.key: item.value for item in onnx.load(weights).metadata_props}
+        self.revision, self.charset, self.height, self.step = _described(metadata, weights)
+
+    def _logits(self, batch: np.ndarray):
+        return self._network(self._torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)))
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        with self._torch.inference_mode():
+            return self._logits(batch).log_softmax(-1).numpy()
+
+    def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with self._torch.inference_mode():
+            probability, best = self._logits(batch).softmax(-1).max(-1)
+            return best.numpy(), probability.numpy()
+
+
+def _described(metadata: dict[str, str], weights: Path) -> tuple[str, Charset, int, int]:
+    try:
+        config = json.loads(metadata["config"])
+        return metadata["revision"], Charset.from_json(metadata["charset"]), config["height"], config["step"]
+    except KeyError as missing:
+        raise ValueError(f"{weights.name} is no weights file of this recogniser: it lacks {missing}") from None
+
+
+def load_engine(kind: Literal["onnx", "torch"] = "onnx", threads: int = 1, weights: Path | None = None) -> Engine:
+    """The engine of that kind with ``threads`` CPU threads, from ``weights`` or the shipped file.
+
+    Raises ``ValueError`` for an unknown kind, less than one thread or a foreign file, ``FileNotFoundError`` without
+    weights, ``ImportError`` when the kind's library is not installed.
+    """
+    if threads < 1:
+        raise ValueError("an engine needs at least one thread")
+    kinds = {"onnx": OnnxEngine, "torch": TorchEngine}
+    if kind not in kinds:
+        raise ValueError(f"unknown engine {kind!r}: choose one of {', '.join(kinds)}")
+    return kinds[kind](weights or default_weights(), threads)

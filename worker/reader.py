@@ -1,0 +1,67 @@
+"""How a reader is put together, and what identifies its readings. Imports no model and no image library by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from worker.page import PageReader
+
+# Everything of this package that a reading passes through, and the libraries that do its arithmetic.
+_PIPELINE = (
+    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "preprocess.py",
+    "reader.py", "recognise.py",
+)  # fmt: skip
+_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
+
+
+@dataclass(frozen=True)
+class ReaderSpec:
+    """Which reader to build: small and picklable, so that it can be sent to the process that builds it.
+
+    ``threads`` is the number of CPU threads that one reader uses.
+    """
+
+    engine: Literal["onnx", "torch"] = "onnx"
+    threads: int = 1
+
+    def build(self) -> PageReader:
+        """Loads the models. Raises what loading raises: ``FileNotFoundError``, ``ImportError``, ``ValueError``."""
+        import cv2
+
+        from worker.detect import TextDetector
+        from worker.engine import load_engine
+        from worker.page import PageReader
+        from worker.recognise import LineRecognizer
+
+        cv2.setNumThreads(self.threads)
+        recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        return PageReader(TextDetector(self.threads), recognizer)
+
+    def revision(self) -> str:
+        """Identifies the weights and the pipeline: another one may read another text from the same pixels.
+
+        Loads no model. Raises ``FileNotFoundError`` when the weights are missing.
+        """
+        return _revision(self.engine)
+
+
+@cache
+def _revision(engine: str) -> str:
+    from worker.detector_weights import weights_path
+    from worker.engine import default_weights
+
+    digest = hashlib.sha256(engine.encode())
+    folder = Path(__file__).parent
+    for path in (default_weights(), weights_path(), *(folder / name for name in _PIPELINE)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for library in _LIBRARIES:
+        digest.update(f"{library}=={version(library)}\n".encode())
+    if engine == "torch":
+        digest.update(version("torch").encode())
+    return digest.hexdigest()[:16]

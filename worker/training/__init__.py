@@ -1,0 +1,1 @@
+"""Makes the recogniser's weights (``python -m worker.training``): generator, warm start, training, export, scores."""

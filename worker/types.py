@@ -1,0 +1,30 @@
+"""What a reading is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LineReading:
+    """The text of one line crop.
+
+    ``score`` is in 0..1: the minimum over the characters' probabilities, so it falls when any character is doubtful.
+    An empty text has the score 0.0.
+    """
+
+    text: str
+    score: float
+
+
+Box = tuple[tuple[float, float], ...]
+"""Four corners ``(x, y)`` in page pixels, clockwise from the top-left of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One text line of a page: its reading and where it stands."""
+
+    text: str
+    score: float
+    box: Box
