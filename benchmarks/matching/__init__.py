@@ -1,0 +1,1 @@
+"""How well the matcher tells copies of a document from other documents: drawn pages, captures, measurement."""

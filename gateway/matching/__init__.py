@@ -1,0 +1,29 @@
+"""Answering from a known document: nominate by hashes, decide by pixels.
+
+``fingerprint`` and ``index.Index`` propose stored documents; ``verify`` compares a page with a proof of one.
+"""
+
+import cv2
+
+from gateway.matching.canonical import Fingerprint, fingerprint
+from gateway.matching.query import Query
+from gateway.matching.verdict import DEFAULT_THRESHOLDS, Thresholds, Verdict, verify
+
+__all__ = [
+    "DEFAULT_THRESHOLDS",
+    "Fingerprint",
+    "Query",
+    "Thresholds",
+    "Verdict",
+    "fingerprint",
+    "use_one_thread",
+    "verify",
+]
+
+
+def use_one_thread() -> None:
+    """Keep OpenCV from starting threads of its own in this process, which already serves in several.
+
+    The one place that sets this; called once when a gateway process starts.
+    """
+    cv2.setNumThreads(1)

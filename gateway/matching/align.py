@@ -1,0 +1,181 @@
+"""Laying a picture over a proof: from nothing known to a fraction of a pixel.
+
+A coarse map (:mod:`gateway.matching.coarse`), a homography refined on pieces of text lines, then a smooth displacement
+field for what bends. Every step can fail; then there is no alignment.
+All maps lead from proof pixels to the prepared query's pixels. Calibrated with OpenCV 5.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gateway.matching.coarse import NotAligned, coarse_alignment, local_scale, scaling
+from gateway.matching.field import displacement_field, sample_field
+from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.proof import Proof
+from gateway.matching.query import Query
+
+PIECE_AGREES = 0.6
+LEAST_AGREEMENT = 0.7
+"""Share of the pieces of lines that must be found (NCC above :data:`PIECE_AGREES`). True copies show nearly all,
+other fillings of the same form 60 % at most."""
+STILL = 0.1
+"""Pixels of misplacement that are not worth correcting: a quarter of a pixel already doubles the residual of a copy."""
+OVERSAMPLING = 1.25
+"""A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
+
+MOST_GRID_PIXELS = 12_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A query seen in the proof's frame.
+
+    ``image``: float32 (h, w), the query's grey levels at the proof's pixels.
+    ``inside``: bool (h, w), which of these the query's frame really shows.
+    ``homography``: float64 (3, 3), proof pixels, displaced by ``field``, to prepared query pixels.
+    ``field``: float32 (gh, gw, 2) displacement in proof pixels on a coarse grid over the proof, or ``None``.
+    ``query_scale``: prepared query pixels per proof pixel at the middle of the page.
+    ``rendition``: uint8 (h, w), the proof as the query's pixels would render it: laid on their grid and back.
+    ``agreement``: share of the pieces of lines found where they should be.
+    """
+
+    image: np.ndarray
+    inside: np.ndarray
+    homography: np.ndarray
+    field: np.ndarray | None
+    query_scale: float
+    agreement: float
+    rendition: np.ndarray
+
+    def to_query(self, points: np.ndarray) -> np.ndarray:
+        """float32 (n, 2) proof pixels to float32 (n, 2) prepared query pixels."""
+        points = np.asarray(points, np.float32).reshape(-1, 2)
+        if self.field is not None:
+            height, width = self.image.shape
+            points = points + sample_field(self.field, points, width, height)
+        return cv2.perspectiveTransform(points[None].astype(np.float64), self.homography)[0].astype(np.float32)
+
+
+def align(proof: Proof, query: Query) -> Alignment:
+    """Lay ``query`` over ``proof``. Raises :class:`NotAligned`."""
+    homography = coarse_alignment(proof, query)
+    scale = local_scale(homography, proof.image.shape)
+    if not np.isfinite(scale) or scale <= 0:
+        raise NotAligned("not-aligned")
+    grey, reduction = _reduced_query(query.grey, scale)
+    reduced = reduction @ homography
+    pieces = Pieces.of(proof)
+    if not len(pieces):
+        raise NotAligned("no-pieces")
+    reduced, matches = refine_homography(proof.image, grey, reduced, pieces)
+    agreement = float((matches.scores > PIECE_AGREES).mean()) if len(matches.scores) else 0.0
+    if agreement < LEAST_AGREEMENT:
+        raise NotAligned("another-page")
+    field = None
+    if not _lies_still(matches):
+        field = displacement_field_of(proof.image, grey, reduced, pieces)
+    image, inside = resample(grey, reduced, field, proof.image.shape)
+    rendition = render_on_grid(proof.image, reduced, grey.shape)
+    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition)
+
+
+def _reduced_query(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The query with at most :data:`OVERSAMPLING` pixels per proof pixel, and the map to its pixels."""
+    if scale <= OVERSAMPLING:
+        return grey, np.eye(3)
+    factor = 1.1 / scale
+    size = max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor))
+    reduced = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return reduced, scaling(size[0] / grey.shape[1], size[1] / grey.shape[0])
+
+
+def refine_homography(
+    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
+) -> tuple[np.ndarray, PieceMatches]:
+    """Re-fit ``homography`` on where pieces of lines are found. Returns it with the last matches."""
+    matches = None
+    for radius, most in ((10, 64), (4, 64), (2, 96)):
+        seen = _warped(query, homography, proof.shape, cv2.INTER_LINEAR)
+        matches = match_pieces(proof, seen, pieces.sample(most), radius)
+        good = matches.scores > 0.55
+        if good.sum() < 10 or np.percentile(np.abs(matches.shifts[good]), 80) < STILL:
+            break
+        correction, inliers = cv2.findHomography(matches.centres[good], (matches.centres + matches.shifts)[good],
+                                                 cv2.RANSAC, 1.5)
+        if correction is None or int(inliers.sum()) < 8:
+            break
+        homography = homography @ correction
+    assert matches is not None
+    return homography, matches
+
+
+def _lies_still(matches: PieceMatches) -> bool:
+    """Whether what is left after the homography is nothing that a field could mend."""
+    good = matches.scores > PIECE_AGREES
+    return bool(good.sum() >= 10 and np.percentile(np.abs(matches.shifts[good]), 95) < 2 * STILL)
+
+
+def displacement_field_of(
+    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
+) -> np.ndarray | None:
+    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds."""
+    field = None
+    fine = pieces.halved()
+    for round_, (radius, reach) in enumerate(((6, 80.0), (14, 70.0), (6, 50.0), (3, 40.0))):
+        seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
+        sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
+        found = displacement_field(match_pieces(proof, seen.astype(np.uint8), sample, radius), proof.shape, reach)
+        if found is None:
+            if field is None and len(pieces) >= 10:
+                raise NotAligned("not-aligned")
+            break
+        field = found.field if field is None else field + found.field
+        if found.size < 0.8 or (round_ >= 2 and found.size < 1.2):
+            break
+    return field
+
+
+def resample(
+    query: np.ndarray, homography: np.ndarray, field: np.ndarray | None, shape: tuple[int, ...],
+    interpolation: int = cv2.INTER_CUBIC,
+) -> tuple[np.ndarray, np.ndarray]:
+    """``query`` at the pixels of a proof of ``shape``: float32 (h, w), and bool (h, w) where its frame shows them."""
+    height, width = shape[:2]
+    map_x, map_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    if field is not None:
+        dense = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
+        map_x += dense[..., 0]
+        map_y += dense[..., 1]
+    h = homography.astype(np.float32)
+    depth = h[2, 0] * map_x + h[2, 1] * map_y + h[2, 2]
+    query_x = (h[0, 0] * map_x + h[0, 1] * map_y + h[0, 2]) / depth
+    query_y = (h[1, 0] * map_x + h[1, 1] * map_y + h[1, 2]) / depth
+    seen = cv2.remap(query, query_x, query_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    inside = (query_x >= -1) & (query_y >= -1) & (query_x <= query.shape[1]) & (query_y <= query.shape[0])
+    return seen.astype(np.float32), inside
+
+
+def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 (h, w): ``proof`` averaged over the pixels of a query of ``query_shape`` and sampled back from them.
+
+    A page that was made smaller has lost what lies between its pixels, and where the pixels fall decides what. Doing
+    the same to the proof leaves a difference of texts as the only one.
+    """
+    fineness = int(np.ceil(1.0 / max(0.1, local_scale(homography, proof.shape))))
+    height, width = query_shape[0] * fineness, query_shape[1] * fineness
+    if width * height > MOST_GRID_PIXELS:
+        return proof
+    finer = scaling(fineness, fineness) @ homography
+    laid = cv2.warpPerspective(proof, finer, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if fineness > 1:
+        laid = cv2.resize(laid, query_shape[1::-1], interpolation=cv2.INTER_AREA)
+    return _warped(laid, homography, proof.shape, cv2.INTER_CUBIC)
+
+
+def _warped(query: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
+    return cv2.warpPerspective(query, homography, (shape[1], shape[0]), flags=interpolation | cv2.WARP_INVERSE_MAP,
+                               borderMode=cv2.BORDER_REPLICATE)

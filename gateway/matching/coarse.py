@@ -1,0 +1,142 @@
+"""Where on a picture is the page: a first map, right to a few pixels.
+
+Plain scaling in one of the four turns where the aspects agree, or matched features; the thumbnails' correlation says
+which is better. All maps lead from proof pixels to the prepared query's pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from gateway.matching.proof import Proof
+from gateway.matching.query import Features, Query, orb_features
+
+ASPECT_TOLERANCE = 0.02
+SURE_CORRELATION = 0.93
+LEAST_CORRELATION = 0.25
+LEAST_INLIERS = 12
+
+_PROOF_THUMBNAIL = 320
+_FEATURE_SIDE = 900
+
+
+class NotAligned(Exception):
+    """The two pages cannot be laid over each other. ``reason`` is a slug."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
+    """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails."""
+    thumbnail = _blurred_thumbnail(proof.image)
+    best, best_score = None, -1.0
+    for homography in scaled_turns(proof.image.shape, query.grey.shape):
+        score = _correlation(thumbnail, proof, query, homography)
+        if score > best_score:
+            best, best_score = homography, score
+    if best_score < SURE_CORRELATION:
+        homography = homography_of_features(orb_features(proof.image, _FEATURE_SIDE), query.features)
+        if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
+            score = _correlation(thumbnail, proof, query, homography)
+            if score > best_score:
+                best, best_score = homography, score
+    if best is None or best_score < LEAST_CORRELATION:
+        raise NotAligned("not-aligned")
+    return best
+
+
+def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """The plain scalings in four turns under which both frames coincide, where their aspects agree."""
+    height, width = proof_shape[:2]
+    for turns in range(4):
+        query_height, query_width = query_shape[:2] if turns % 2 == 0 else query_shape[1::-1]
+        if abs(np.log(query_width / query_height * height / width)) > ASPECT_TOLERANCE:
+            continue
+        sx, sy = query_width / width, query_height / height
+        yield quarter_turns(turns, query_width, query_height) @ scaling(sx, sy)
+
+
+def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
+    """float64 (3, 3): pixels of a ``width`` x ``height`` image to those of ``np.rot90(image, turns)``."""
+    matrix = np.eye(3)
+    for _ in range(turns % 4):
+        matrix = np.array([[0, 1, 0], [-1, 0, width - 1], [0, 0, 1.0]]) @ matrix
+        width, height = height, width
+    return matrix
+
+
+def homography_of_features(proof: Features, query: Features) -> np.ndarray | None:
+    """float64 (3, 3) from matched descriptors (ratio test, MAGSAC++; Barath et al., 2020); ``None`` without enough."""
+    if proof.descriptors is None or query.descriptors is None:
+        return None
+    if min(len(proof.points), len(query.points)) < LEAST_INLIERS:
+        return None
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(proof.descriptors, query.descriptors, k=2)
+    good = [pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < 0.85 * pair[1].distance]
+    if len(good) < LEAST_INLIERS:
+        return None
+    source = proof.points[[match.queryIdx for match in good]]
+    target = query.points[[match.trainIdx for match in good]]
+    homography, inliers = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 4.0, maxIters=3000, confidence=0.999)
+    if homography is None or int(inliers.sum()) < LEAST_INLIERS:
+        return None
+    return homography
+
+
+def plausible(homography: np.ndarray, proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> bool:
+    """Whether a camera could have seen the page like this: convex, not mirrored, not tiny, not too oblique."""
+    height, width = proof_shape[:2]
+    frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    corners = cv2.perspectiveTransform(frame, homography)[0].astype(np.float32)
+    if not np.isfinite(corners).all() or not cv2.isContourConvex(corners):
+        return False
+    area = cv2.contourArea(corners, oriented=True)
+    if area < 0.04 * query_shape[0] * query_shape[1]:
+        return False
+    top, right, bottom, left = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    if min(top, right, bottom, left) < 4:
+        return False
+    aspect = (top + bottom) / (left + right) * height / width
+    return 0.5 < top / bottom < 2 and 0.5 < left / right < 2 and 0.6 < aspect < 1.6
+
+
+def local_scale(homography: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Query pixels per proof pixel at the middle of a proof of ``shape``."""
+    x, y = shape[1] / 2, shape[0] / 2
+    points = np.array([[[x, y], [x + 10, y], [x, y + 10]]], np.float64)
+    middle, right, below = cv2.perspectiveTransform(points, homography)[0]
+    return float(np.sqrt(np.linalg.norm(right - middle) * np.linalg.norm(below - middle)) / 10)
+
+
+def _blurred_thumbnail(image: np.ndarray) -> np.ndarray:
+    scale = min(1.0, _PROOF_THUMBNAIL / max(image.shape))
+    size = max(8, int(image.shape[1] * scale)), max(8, int(image.shape[0] * scale))
+    return cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2).astype(np.float32)
+
+
+def _correlation(thumbnail: np.ndarray, proof: Proof, query: Query, homography: np.ndarray) -> float:
+    """Correlation of the proof's thumbnail with the query seen through ``homography``, in -1..1."""
+    height, width = thumbnail.shape
+    to_proof = scaling(proof.image.shape[1] / width, proof.image.shape[0] / height)
+    small = query.thumbnail
+    to_small = scaling(small.shape[1] / query.grey.shape[1], small.shape[0] / query.grey.shape[0])
+    seen = cv2.warpPerspective(small, to_small @ homography @ to_proof, (width, height),
+                               flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return correlation(thumbnail, cv2.GaussianBlur(seen, (0, 0), 1.0).astype(np.float32))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation of two float arrays of one shape; 0 when either is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / norm if norm > 0 else 0.0
+
+
+def scaling(sx: float, sy: float) -> np.ndarray:
+    """float64 (3, 3): pixel centres of an image to those of the same image scaled by ``sx`` and ``sy``."""
+    return np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1.0]])

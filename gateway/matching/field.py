@@ -1,0 +1,105 @@
+"""A smooth displacement field from scattered, partly wrong displacements.
+
+A robust quadratic trend over the page, plus a kernel-weighted local linear fit of what it leaves. Pieces that disagree
+with their neighbours lose their weight, so that no single word can bend the paper to itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from gateway.matching.pieces import PieceMatches
+
+GRID_COLUMNS = 28
+TOLERANCE = 1.2
+"""Disagreement with the neighbours, in pixels, at which a piece keeps half its weight."""
+_LEAST_SCORE = 0.45
+_LEAST_PIECES = 6
+_RIDGE = np.diag([0.3, 0.6, 0.6])
+
+
+class Field(NamedTuple):
+    """``field``: float32 (gh, gw, 2), pixels; ``error``: median disagreement of the pieces with it, pixels;
+    ``size``: 90th percentile of the displacements it was made from, pixels."""
+
+    field: np.ndarray
+    error: float
+    size: float
+
+
+def displacement_field(matches: PieceMatches, shape: tuple[int, ...], reach: float) -> Field | None:
+    """The field over an image of ``shape`` through ``matches``, smooth over about ``reach`` pixels; ``None`` when too
+    few pieces were found."""
+    found = matches.scores > _LEAST_SCORE
+    if found.sum() < _LEAST_PIECES:
+        return None
+    height, width = shape[:2]
+    size = np.array([width, height], np.float64)
+    points = matches.centres[found].astype(np.float64)
+    shifts = matches.shifts[found].astype(np.float64)
+    confidence = matches.scores[found].astype(np.float64) ** 2
+    terms = 6 if len(points) >= 24 else 3 if len(points) >= 10 else 1
+
+    trend = _robust_trend(_polynomial(points / size - 0.5, terms), shifts, confidence)
+    rest = shifts - _polynomial(points / size - 0.5, terms) @ trend
+
+    neighbours = _kernel(points, points, reach)
+    np.fill_diagonal(neighbours, 0.0)
+    weights = confidence
+    for _ in range(3):
+        disagreement = np.linalg.norm(rest - _local_linear(points, points, rest, neighbours * weights, reach), axis=1)
+        weights = confidence / (1 + (disagreement / TOLERANCE) ** 4)
+
+    rows = int(np.clip(round(GRID_COLUMNS * height / width), 4, 4 * GRID_COLUMNS))
+    grid = np.stack(np.meshgrid((np.arange(GRID_COLUMNS) + 0.5) / GRID_COLUMNS * width,
+                                (np.arange(rows) + 0.5) / rows * height), axis=-1).reshape(-1, 2)
+    field = _polynomial(grid / size - 0.5, terms) @ trend
+    field += _local_linear(grid, points, rest, _kernel(grid, points, reach) * weights, reach)
+    return Field(field.reshape(rows, GRID_COLUMNS, 2).astype(np.float32), float(np.median(disagreement)),
+                 float(np.percentile(np.linalg.norm(shifts, axis=1), 90)))
+
+
+def sample_field(field: np.ndarray, points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """float32 (n, 2): ``field`` (gh, gw, 2) over ``width`` x ``height`` pixels, at ``points`` (n, 2)."""
+    rows, columns = field.shape[:2]
+    x = ((points[:, 0] + 0.5) / width * columns - 0.5).astype(np.float32)
+    y = ((points[:, 1] + 0.5) / height * rows - 0.5).astype(np.float32)
+    return cv2.remap(field, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+
+
+def _polynomial(unit: np.ndarray, terms: int) -> np.ndarray:
+    """float64 (n, terms): 1, x, y, x², xy, y² of points (n, 2) in -0.5..0.5."""
+    x, y = unit[:, 0], unit[:, 1]
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)[:, :terms]
+
+
+def _robust_trend(basis: np.ndarray, shifts: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """float64 (terms, 2): iteratively reweighted least squares with Cauchy weights."""
+    weights = confidence
+    for _ in range(4):
+        root = np.sqrt(weights)[:, None]
+        trend = np.linalg.lstsq(basis * root, shifts * root, rcond=None)[0]
+        error = np.linalg.norm(shifts - basis @ trend, axis=1)
+        weights = confidence / (1 + (error / max(0.3, 1.5 * float(np.median(error)))) ** 2)
+    return trend
+
+
+def _kernel(a: np.ndarray, b: np.ndarray, reach: float) -> np.ndarray:
+    """float64 (len(a), len(b)): Gaussian weights of the distances."""
+    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
+    return np.exp(-squared / (2 * reach * reach))
+
+
+def _local_linear(
+    at: np.ndarray, points: np.ndarray, values: np.ndarray, weights: np.ndarray, reach: float
+) -> np.ndarray:
+    """float64 (len(at), 2): at each place, the value of a weighted linear fit of ``values`` around it."""
+    offset = (points[None] - at[:, None]) / reach
+    basis = np.concatenate([np.ones((*offset.shape[:2], 1)), offset], axis=-1)
+    weighted = weights[..., None] * basis
+    normal = np.matmul(weighted.transpose(0, 2, 1), basis) + _RIDGE
+    right = np.matmul(weighted.transpose(0, 2, 1), values)
+    return np.linalg.solve(normal, right)[:, 0]

@@ -1,0 +1,97 @@
+"""Pieces of text lines: small templates by which two pictures of a page are laid over each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from gateway.matching.proof import Proof
+
+ASPECT = 5.0
+"""Length of a piece in line heights."""
+_LEAST_SIDE = 6
+_LEAST_RANGE = 6  # grey levels between the lightest and the darkest pixel of a piece
+
+
+class PieceMatches(NamedTuple):
+    """Where pieces were found. ``centres``, ``shifts``: float32 (n, 2) in proof pixels; ``scores``: float32 (n,),
+    the normalised correlation in -1..1."""
+
+    centres: np.ndarray
+    shifts: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """``rectangles``: int (n, 4), left, top, right, bottom in proof pixels, ``right`` and ``bottom`` exclusive."""
+
+    rectangles: np.ndarray
+    aspect: float
+    proof: Proof
+
+    @classmethod
+    def of(cls, proof: Proof, aspect: float = ASPECT) -> Pieces:
+        """All lines of ``proof`` cut along their longer side into pieces of about ``aspect`` line heights."""
+        height, width = proof.image.shape
+        found = []
+        for x0, y0, x1, y1 in proof.boxes.tolist():
+            along, across = x1 - x0, y1 - y0
+            count = max(1, int(np.ceil(max(along, across) / (aspect * max(1.0, min(along, across))))))
+            for i in range(count):
+                a, b = i / count, (i + 1) / count
+                left, right = (x0 + along * a, x0 + along * b) if along >= across else (x0, x1)
+                top, bottom = (y0, y1) if along >= across else (y0 + across * a, y0 + across * b)
+                piece = (int(max(0, left - 1)), int(max(0, top - 1)),
+                         int(min(width, right + 1)), int(min(height, bottom + 1)))
+                if piece[2] - piece[0] >= _LEAST_SIDE and piece[3] - piece[1] >= _LEAST_SIDE:
+                    found.append(piece)
+        return cls(np.array(found, np.int64).reshape(-1, 4), aspect, proof)
+
+    def __len__(self) -> int:
+        return len(self.rectangles)
+
+    def halved(self) -> Pieces:
+        """The same lines in pieces half as long."""
+        return Pieces.of(self.proof, self.aspect / 2)
+
+    def sample(self, most: int) -> np.ndarray:
+        """int (m, 4): at most ``most`` rectangles, spread evenly."""
+        if len(self) <= most:
+            return self.rectangles
+        return self.rectangles[np.linspace(0, len(self) - 1, most).astype(int)]
+
+
+def match_pieces(proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: int) -> PieceMatches:
+    """Where each rectangle of ``proof`` (uint8 (h, w)) is found in ``seen`` (uint8 (h, w)) within ``radius`` pixels,
+    to a fraction of a pixel. Blank rectangles are left out; those that meet a blank place score 0."""
+    height, width = proof.shape
+    centres, shifts, scores = [], [], []
+    for x0, y0, x1, y1 in rectangles.tolist():
+        left, top = max(0, x0 - radius), max(0, y0 - radius)
+        window = seen[top:min(height, y1 + radius), left:min(width, x1 + radius)]
+        if np.ptp(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
+            continue
+        centres.append(((x0 + x1) / 2, (y0 + y1) / 2))
+        response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
+        _, score, _, (mx, my) = cv2.minMaxLoc(response)
+        # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
+        if np.ptp(window) < _LEAST_RANGE or not np.isfinite(score):
+            shifts.append((0.0, 0.0))
+            scores.append(0.0)
+            continue
+        shifts.append((mx + _vertex(response[my], mx) + left - x0, my + _vertex(response[:, mx], my) + top - y0))
+        scores.append(score)
+    return PieceMatches(np.float32(centres).reshape(-1, 2), np.float32(shifts).reshape(-1, 2), np.float32(scores))
+
+
+def _vertex(values: np.ndarray, at: int) -> float:
+    """Offset of the parabola's peak through three neighbours of a maximum, in -0.5..0.5."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    left, middle, right = float(values[at - 1]), float(values[at]), float(values[at + 1])
+    bend = left - 2 * middle + right
+    return 0.5 * (left - right) / bend if bend < -1e-6 else 0.0

@@ -1,0 +1,76 @@
+"""What a comparison inside the proof's frame cannot see: ink beyond the frame, and ink that only colour shows."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from gateway.matching.align import Alignment
+from gateway.matching.proof import Proof
+from gateway.matching.query import Query
+
+INK_BEYOND = 0.35
+"""Contrast of a stroke beyond the frame, relative to the page's typical ink range, from which it counts as ink."""
+COLOUR_CONTRAST = 60
+"""Grey levels by which a colour channel changes within 5 x 5 pixels ..."""
+GREY_SHARE = 0.15
+"""... while the grey image changes by less than this share of it: ink that a grey proof cannot show."""
+
+_LINE_HEIGHT = 15.0  # pixels of a text line in the reduced query that is looked at
+_MARGIN = 0.5  # around the frame, in line heights: the paper's edge and its shadow
+_FRAME_POINTS = 24  # per side
+
+
+def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: float) -> float:
+    """The strongest stroke of the query outside what the proof shows, relative to the ink range ``typical`` (grey
+    levels). A status bar, a neighbouring page or a pattern of the table counts; a plain or softly grained one doesn't.
+    """
+    grey, factor, line_height = _reduced(query.grey, proof, alignment)
+    outline = (alignment.to_query(frame_outline(proof.image.shape)) + 0.5) * factor - 0.5
+    if not np.isfinite(outline).all() or np.abs(outline).max() > 1e6:
+        return float("inf")
+    height, width = grey.shape
+    shown = cv2.fillPoly(np.zeros((height, width), np.uint8), [outline.round().astype(np.int32)], 1)
+    margin = 2 * round(_MARGIN * line_height) + 1
+    shown = cv2.dilate(shown, np.ones((margin, margin), np.uint8))
+    if shown.all():
+        return 0.0
+    strokes = cv2.blur(stroke_strength(grey, line_height), (3, 3))
+    return float(strokes[shown == 0].max()) / max(typical, 1.0)
+
+
+def stroke_strength(grey: np.ndarray, line_height: float) -> np.ndarray:
+    """uint8 (h, w): contrast of what is narrower than a character, dark or light (black-hat and top-hat)."""
+    side = 2 * round(0.35 * line_height) + 1
+    kernel = np.ones((side, side), np.uint8)
+    return cv2.max(cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, kernel), cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, kernel))
+
+
+def has_colour_only_ink(proof: Proof, query: Query, alignment: Alignment) -> bool:
+    """Whether the query has strokes that vanish when it is made grey, such as red on green of one brightness."""
+    rgb, _, _ = _reduced(query.rgb, proof, alignment)
+    kernel = np.ones((5, 5), np.uint8)
+    channels = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(axis=2)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    brightness = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
+    unseen = (channels >= COLOUR_CONTRAST) & (brightness < GREY_SHARE * channels)
+    return bool(cv2.erode(unseen.astype(np.uint8), np.ones((3, 3), np.uint8)).any())
+
+
+def frame_outline(shape: tuple[int, ...]) -> np.ndarray:
+    """float32 (n, 2): points along the frame of an image of ``shape``, clockwise."""
+    height, width = shape[:2]
+    t = np.arange(_FRAME_POINTS, dtype=np.float32) / _FRAME_POINTS
+    corners = np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
+    sides = [a + t[:, None] * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
+    return np.concatenate(sides)
+
+
+def _reduced(image: np.ndarray, proof: Proof, alignment: Alignment) -> tuple[np.ndarray, float, float]:
+    """``image`` (of the query) with text lines of about 15 pixels, never enlarged; the factor; the line height."""
+    height = float(np.percentile(proof.text_heights, 20)) * alignment.query_scale
+    factor = min(1.0, _LINE_HEIGHT / max(1.0, height))
+    if factor > 0.9:
+        return image, 1.0, height
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor, height * factor

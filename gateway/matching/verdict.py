@@ -1,0 +1,197 @@
+"""The verdict: is this page the document that the proof was made of?
+
+When in doubt it is not. Whatever cannot be seen, fails or is not a finite number counts against the match.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from gateway.matching.align import Alignment, align
+from gateway.matching.coarse import NotAligned
+from gateway.matching.compare import Comparison, compare
+from gateway.matching.proof import Proof
+from gateway.matching.query import Query
+from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a line or a page counts as different. Measured on drawn documents (``benchmarks/matching``)."""
+
+    limit_factor: float = 1.8
+    """A line is doubtful when its stroke residual exceeds this times the page's 75th percentile ..."""
+    least_limit: float = 0.13
+    """... but never below this (clean copies reach it) ..."""
+    most_limit: float = 0.20
+    """... and always above this: the smallest changes leave about .2 on a clean capture."""
+    ideograph_factor: float = 1.5
+    least_ideograph_limit: float = 0.115
+    most_ideograph_limit: float = 0.14
+    """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .14 to .25 in small serif print."""
+    least_height: float = 10.0
+    """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
+    least_query_height: float = 8.0
+    """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
+    least_contrast: float = 0.08
+    """Ink range of a line relative to the page's median, below which noise hides a change."""
+    least_visibility: float = 1.25
+    """How far above the limit a decimal point must show, or the line is too blurred."""
+    most_outside: float = 0.20
+    """Ink outside all lines that only one of the two pictures has, relative to the page's ink range."""
+    doubtful_lines: int = 3
+    doubtful_share: float = 0.25
+    """With more doubtful lines than the larger of these two, or no line that is sure, the page is another one; and so
+    it is when half of its lines or more differ."""
+
+
+DEFAULT_THRESHOLDS = Thresholds()
+
+_KANA, _LAST_HALFWIDTH = "\u3041", "\uffdc"
+_FULLWIDTH, _LAST_FULLWIDTH = "\uff00", "\uff65"  # digits, letters and signs
+_EXTENSION_B = "\U00020000"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """
+    ``kind``: ``same``: every line of the record is on the page. ``doubtful``: the page agrees, but the lines
+    ``doubtful`` (indices) must be read again, and all must read as recorded. ``different``: anything else.
+    ``boxes``: float32 (n, 4, 2), the record's lines in pixels of the page; empty (0, 4, 2) when not aligned.
+    ``reasons``: slugs for logs and metrics, why it is not (certainly) the same.
+    ``residuals``: float32 (n,), the stroke residual of each line; ``limit``: what they were held against.
+    ``figures``: further measurements by name, for logs.
+    """
+
+    kind: Literal["same", "doubtful", "different"]
+    doubtful: tuple[int, ...] = ()
+    boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 2), np.float32))
+    reasons: tuple[str, ...] = ()
+    residuals: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    limit: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def verify(
+    proof: Proof,
+    page: np.ndarray | Query,
+    texts: Sequence[str] | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> Verdict:
+    """Compare ``page`` (uint8 RGB (h, w, 3), or prepared once for several proofs) with ``proof``. Never raises.
+
+    ``texts``: the record's text of each line, in the proof's order; lines with ideographs are held to a tighter limit
+    than those of digits and letters. Without it all lines are.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return _verify(proof, page, texts, thresholds)
+    except NotAligned as error:
+        return Verdict("different", reasons=(error.reason,))
+    except (cv2.error, ArithmeticError, ValueError, IndexError, MemoryError, np.linalg.LinAlgError) as error:
+        # A comparison that breaks down has seen nothing. The message could quote pixels; its type says enough.
+        log.warning("verification failed: %s", type(error).__name__)
+        return Verdict("different", reasons=("failed",))
+
+
+def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None, thresholds: Thresholds) -> Verdict:
+    if len(proof.quads) == 0:
+        return Verdict("different", reasons=("no-lines",))
+    if texts is not None and len(texts) != len(proof.quads):
+        return Verdict("different", reasons=("inconsistent-record",))
+    query = page if isinstance(page, Query) else Query(page)
+    alignment = align(proof, query)
+    comparison = compare(proof, alignment)
+    if comparison is None:
+        return Verdict("different", reasons=("no-ink",))
+    beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
+    limits = line_limits(comparison.residual, texts, len(proof.quads), thresholds)
+    boxes = boxes_in_page(proof, query, alignment)
+    reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
+    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits, boxes)
+    if not all(np.isfinite(values).all() for values in numbers):
+        reasons.append("not-finite")
+    doubts = line_doubts(proof, comparison, alignment.query_scale / query.scale, limits, thresholds)
+    doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
+    if not agrees_as_a_whole(len(proof.quads), len(doubtful), int(doubts["line-differs"].sum()), thresholds):
+        reasons.append("too-many-doubtful")
+    kind: Literal["same", "doubtful", "different"] = "different" if reasons else "doubtful" if len(doubtful) else "same"
+    reasons += [reason for reason, lines in doubts.items() if lines.any()]
+    return Verdict(
+        kind,
+        tuple(doubtful.tolist()) if kind == "doubtful" else (),
+        boxes,
+        tuple(reasons),
+        comparison.residual,
+        float(limits.max()),
+        {"agreement": alignment.agreement, "scale": alignment.query_scale, "outside": comparison.outside,
+         "beyond": beyond, "doubtful": float(len(doubtful)), "visibility": float(comparison.visibility.min())},
+    )
+
+
+def line_limits(
+    residual: np.ndarray, texts: Sequence[str] | None, count: int, thresholds: Thresholds
+) -> np.ndarray:
+    """float32 (n,): the stroke residual that each line may have, from the page's own noise."""
+    noise = float(np.percentile(residual, 75))
+    plain = min(thresholds.most_limit, max(thresholds.least_limit, thresholds.limit_factor * noise))
+    tight = min(thresholds.most_ideograph_limit,
+                max(thresholds.least_ideograph_limit, thresholds.ideograph_factor * noise))
+    if texts is None:
+        return np.full(count, tight, np.float32)
+    return np.float32([tight if has_ideographs(text) else plain for text in texts])
+
+
+def has_ideographs(text: str) -> bool:
+    """Whether ``text`` holds a CJK ideograph (or a kana or hangul syllable, which have twins as well)."""
+    return any(
+        (_KANA <= character <= _LAST_HALFWIDTH and not _FULLWIDTH <= character <= _LAST_FULLWIDTH)
+        or character >= _EXTENSION_B
+        for character in text
+    )
+
+
+def page_reasons(comparison: Comparison, beyond: float, colour_only: bool, thresholds: Thresholds) -> list[str]:
+    """Slugs of what makes the whole page another one."""
+    found = {
+        "negative": comparison.negative,
+        "cut": bool(comparison.cut.any()),
+        "ink-outside": not comparison.outside <= thresholds.most_outside,
+        "ink-beyond-frame": not beyond <= INK_BEYOND,
+        "colour-only-ink": colour_only,
+    }
+    return [slug for slug, applies in found.items() if applies]
+
+
+def line_doubts(
+    proof: Proof, comparison: Comparison, page_scale: float, limits: np.ndarray, thresholds: Thresholds
+) -> dict[str, np.ndarray]:
+    """By slug, bool (n,): the lines that it makes doubtful. ``page_scale``: page pixels per proof pixel."""
+    heights = proof.text_heights
+    return {
+        "line-differs": ~(comparison.residual <= limits),
+        "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= thresholds.least_query_height)),
+        "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
+        "too-blurred": ~(comparison.visibility >= thresholds.least_visibility * limits),
+    }
+
+
+def agrees_as_a_whole(lines: int, doubtful: int, differing: int, thresholds: Thresholds) -> bool:
+    """Whether so few of ``lines`` are ``doubtful``, and ``differing`` among these, that reading them again can settle
+    the matter."""
+    most = max(thresholds.doubtful_lines, int(thresholds.doubtful_share * lines))
+    return doubtful <= most and doubtful < lines and 2 * differing < lines
+
+
+def boxes_in_page(proof: Proof, query: Query, alignment: Alignment) -> np.ndarray:
+    """float32 (n, 4, 2): the proof's lines in pixels of the query's page."""
+    points = alignment.to_query(proof.quads.reshape(-1, 2) - 0.5) + 0.5
+    return (points / query.scale).reshape(-1, 4, 2).astype(np.float32)

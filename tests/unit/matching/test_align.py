@@ -1,0 +1,154 @@
+"""A picture is laid over a proof to a fraction of a pixel, or not at all."""
+
+import cv2
+import numpy as np
+import pytest
+
+from gateway.matching.align import align, render_on_grid
+from gateway.matching.coarse import (
+    NotAligned,
+    correlation,
+    homography_of_features,
+    local_scale,
+    plausible,
+    quarter_turns,
+    scaled_turns,
+)
+from gateway.matching.field import displacement_field, sample_field
+from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.query import Features, Query
+
+
+def _perspective(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    height, width = page.shape[:2]
+    corners = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    moved = corners + np.float32([[22, 9], [-14, 20], [-25, -12], [10, -18]])
+    transform = cv2.getPerspectiveTransform(corners, moved)
+    return cv2.warpPerspective(page, transform, (width, height), borderValue=(255, 255, 255)), transform
+
+
+def test_corners_of_lines_are_found_in_a_perspective(page, proof, slip):
+    picture, transform = _perspective(page)
+    alignment = align(proof, Query(picture))
+    expected = cv2.perspectiveTransform(slip.boxes().reshape(1, -1, 2), transform)[0]
+    assert np.abs(alignment.to_query(proof.quads.reshape(-1, 2)) - expected).max() < 1.5
+    assert alignment.agreement > 0.95
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_and_scaled_page_is_laid_over(page, proof, turns):
+    picture = np.ascontiguousarray(np.rot90(cv2.resize(page, None, fx=1.5, fy=1.5), turns))
+    alignment = align(proof, Query(picture))
+    assert correlation(alignment.image, proof.image.astype(np.float32)) > 0.97
+    assert alignment.field is None
+
+
+def test_a_bent_page_gets_a_field(page, proof):
+    height, width = page.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(page, xs, ys + 3 * np.sin(xs / width * 4), cv2.INTER_CUBIC, borderValue=(255, 255, 255))
+    alignment = align(proof, Query(bent))
+    assert alignment.field is not None
+    assert correlation(alignment.image, proof.image.astype(np.float32)) > 0.9
+
+
+def test_what_the_frame_does_not_show_is_known(page, proof):
+    alignment = align(proof, Query(np.ascontiguousarray(page[:, : int(page.shape[1] * 0.9)])))
+    assert 0.05 < 1 - alignment.inside.mean() < 0.15
+
+
+def test_another_page_is_not_aligned(proof):
+    noise = np.random.default_rng(0).integers(0, 255, (500, 700, 3), np.uint8)
+    with pytest.raises(NotAligned):
+        align(proof, Query(noise))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_quarter_turns_follow_rot90(turns):
+    image = np.arange(12).reshape(3, 4)
+    turned = np.rot90(image, turns)
+    x, y, _ = quarter_turns(turns, 4, 3) @ [3, 1, 1]
+    assert turned[int(y), int(x)] == image[1, 3]
+
+
+def test_only_turns_of_a_like_aspect_are_tried():
+    assert len(list(scaled_turns((100, 200), (50, 100)))) == 2
+    assert len(list(scaled_turns((100, 100), (50, 50)))) == 4
+    assert list(scaled_turns((100, 200), (100, 100))) == []
+
+
+def test_a_mirrored_or_squeezed_map_is_implausible():
+    shape = (100, 200)
+    assert plausible(np.eye(3), shape, shape)
+    assert not plausible(np.diag([-1.0, 1, 1]), shape, shape)
+    assert not plausible(np.diag([0.3, 1.0, 1]), shape, shape)
+    assert not plausible(np.diag([0.05, 0.05, 1]), shape, shape)
+
+
+def test_the_scale_of_a_map():
+    assert local_scale(np.diag([2.0, 3.0, 1.0]), (100, 100)) == pytest.approx(6**0.5)
+
+
+def test_too_few_features_give_no_map():
+    few = Features(np.zeros((3, 2), np.float32), np.zeros((3, 32), np.uint8))
+    assert homography_of_features(few, few) is None
+    assert homography_of_features(Features(np.zeros((0, 2), np.float32), None), few) is None
+
+
+def test_lines_are_cut_into_pieces(proof):
+    pieces = Pieces.of(proof)
+    assert len(pieces) > len(proof.boxes)
+    assert len(pieces.halved()) > len(pieces)
+    assert len(pieces.sample(5)) == 5
+    assert (pieces.rectangles[:, 2:] <= proof.image.shape[::-1]).all()
+
+
+def test_pieces_are_found_where_they_were_moved_to(proof):
+    moved = cv2.warpAffine(proof.image, np.float32([[1, 0, 2.5], [0, 1, -1.25]]), proof.image.shape[::-1],
+                           borderMode=cv2.BORDER_REPLICATE)
+    matches = match_pieces(proof.image, moved, Pieces.of(proof).rectangles, 5)
+    assert np.median(matches.shifts, axis=0) == pytest.approx([2.5, -1.25], abs=0.25)
+    assert np.median(matches.scores) > 0.85
+
+
+def test_a_blank_piece_is_left_out_and_a_blank_place_does_not_agree():
+    blank, inked = np.full((60, 200), 255, np.uint8), np.full((60, 200), 255, np.uint8)
+    cv2.putText(inked, "12.50", (20, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.7, 0, 2)
+    piece = np.array([[20, 10, 80, 32]])
+    assert len(match_pieces(blank, inked, piece, 4).scores) == 0
+    assert match_pieces(inked, blank, piece, 4).scores.tolist() == [0]
+
+
+def test_a_field_follows_the_page_and_no_single_word():
+    rng = np.random.default_rng(3)
+    centres = rng.uniform(0, 1, (150, 2)).astype(np.float32) * [800, 600]
+    shifts = np.stack([0.01 * centres[:, 1], 2 * np.sin(centres[:, 0] / 400)], axis=1).astype(np.float32)
+    wrong = shifts.copy()
+    wrong[::15] += 9
+    found = displacement_field(PieceMatches(centres, wrong, np.ones(150, np.float32)), (600, 800), 70)
+    error = np.linalg.norm(sample_field(found.field, centres, 800, 600) - shifts, axis=1)
+    assert np.median(error) < 0.3 and np.percentile(error, 95) < 1.5
+
+
+def test_too_few_pieces_make_no_field():
+    few = PieceMatches(np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32), np.ones(3, np.float32))
+    assert displacement_field(few, (100, 100), 50) is None
+
+
+def test_a_rendition_loses_what_lies_between_coarse_pixels(proof):
+    small = np.diag([0.4, 0.4, 1.0])
+    size = round(proof.image.shape[0] * 0.4), round(proof.image.shape[1] * 0.4)
+    coarse = render_on_grid(proof.image, small, size)
+    same = render_on_grid(proof.image, np.eye(3), proof.image.shape)
+    assert np.abs(same.astype(int) - proof.image).max() <= 1
+    assert cv2.Laplacian(coarse, cv2.CV_32F).var() < 0.5 * cv2.Laplacian(proof.image, cv2.CV_32F).var()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 4), np.uint8), ((4, 4, 3), np.float32), ((0, 4, 3), np.uint8)])
+def test_a_query_is_a_page(shape, dtype):
+    with pytest.raises(ValueError, match="page"):
+        Query(np.zeros(shape, dtype))
+
+
+def test_a_huge_query_is_reduced():
+    assert Query(np.zeros((4000, 5000, 3), np.uint8)).grey.size <= 10_100_000

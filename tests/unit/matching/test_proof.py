@@ -1,0 +1,106 @@
+"""What is kept of a page for later verification."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.matching.proof import (
+    MAX_PIXELS,
+    TARGET_TEXT_HEIGHT,
+    Proof,
+    ProofError,
+    make_proof,
+    proof_scale,
+    text_heights,
+)
+
+
+def test_a_proof_survives_the_store(page, slip):
+    proof = make_proof(page, slip.boxes())
+    again = Proof.from_bytes(proof.to_bytes())
+    assert again.page_size == (slip.width, slip.height)
+    assert again.image.shape == proof.image.shape
+    assert np.abs(again.quads - proof.quads).max() <= 1 / 16
+    assert np.abs(again.image.astype(int) - proof.image).mean() < 2
+
+
+def test_text_is_brought_to_the_target_height(slip):
+    large = type(slip)(slip.lines[:2], size=80, width=3000, height=400)
+    proof = make_proof(large.draw(), large.boxes())
+    assert proof.scale < 0.5
+    assert np.percentile(proof.text_heights, 20) == pytest.approx(TARGET_TEXT_HEIGHT, rel=0.15)
+
+
+def test_a_page_is_never_enlarged():
+    assert proof_scale(400, 300, np.float32([6, 7, 8])) == 1.0
+    assert proof_scale(400, 300, np.float32([])) == 1.0
+
+
+def test_a_proof_is_bounded():
+    scale = proof_scale(20_000, 9_000, np.float32([16]))
+    assert 20_000 * scale * 9_000 * scale <= MAX_PIXELS
+
+
+def test_text_height_is_that_of_the_ink_not_of_the_box(page, slip):
+    grey = page[..., 0]
+    tight = slip.boxes()
+    loose = tight + np.float32([[-8, -8], [8, -8], [8, 8], [-8, 8]])
+    assert text_heights(grey, loose) == pytest.approx(text_heights(grey, tight), abs=2.5)
+
+
+def test_boxes_are_scaled_with_the_page(page, slip):
+    proof = make_proof(page, slip.boxes())
+    expected = slip.boxes() * (np.float32(proof.image.shape[::-1]) / np.float32([slip.width, slip.height]))
+    assert np.abs(proof.quads - expected).max() < 0.1
+    assert proof.boxes.shape == (len(slip.lines), 4)
+
+
+def test_a_page_without_lines_has_a_proof_of_none(page):
+    proof = make_proof(page, np.empty((0, 4, 2)))
+    assert Proof.from_bytes(proof.to_bytes()).quads.shape == (0, 4, 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (40_000, 2), (3, 3)])
+def test_any_page_has_a_proof(shape):
+    proof = make_proof(np.zeros((*shape, 3), np.uint8), np.float32([[[0, 0], [1, 0], [1, 1], [0, 1]]]))
+    assert min(proof.image.shape) >= 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e12])
+def test_impossible_boxes_are_refused(page, bad):
+    with pytest.raises(ValueError, match="boxes"):
+        make_proof(page, np.full((1, 4, 2), bad))
+
+
+def test_another_version_is_no_proof(page, slip):
+    blob = bytearray(make_proof(page, slip.boxes()).to_bytes())
+    blob[8] += 1
+    with pytest.raises(ProofError, match="version"):
+        Proof.from_bytes(bytes(blob))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_anything_else_is_no_proof(blob):
+    with pytest.raises(ProofError):
+        Proof.from_bytes(blob)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_damaged_proof_is_no_proof(proof, data):
+    blob = bytearray(_blob(proof))
+    at = data.draw(st.integers(0, len(blob) - 1))
+    blob[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ProofError):
+        Proof.from_bytes(bytes(blob))
+    with pytest.raises(ProofError):
+        Proof.from_bytes(_blob(proof)[:at])
+
+
+@lru_cache(maxsize=1)
+def _blob(proof: Proof) -> bytes:
+    return proof.to_bytes()

@@ -1,0 +1,318 @@
+"""A copy is the same, a changed page never is, and whatever cannot be seen counts against it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gateway.matching import DEFAULT_THRESHOLDS, Query, use_one_thread, verify
+from gateway.matching import verdict as module
+from gateway.matching.proof import make_proof
+from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits
+
+few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _encoded(page: np.ndarray, quality: int, codec: str = "JPEG") -> np.ndarray:
+    buffer = BytesIO()
+    Image.fromarray(page).save(buffer, codec, quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+# --- copies -----------------------------------------------------------------------------------------------------
+def test_a_page_is_the_same_as_itself(page, slip, proof):
+    verdict = verify(proof, page, slip.texts)
+    assert (verdict.kind, verdict.doubtful, verdict.reasons) == ("same", (), ())
+    assert np.abs(verdict.boxes - slip.boxes()).max() < 1.5
+    assert verdict.residuals.max() <= verdict.limit
+
+
+@few
+@given(quality=st.integers(30, 95), codec=st.sampled_from(["JPEG", "WEBP"]))
+def test_a_reencoded_page_is_the_same(page, slip, proof, quality, codec):
+    assert verify(proof, _encoded(page, quality, codec), slip.texts).kind == "same"
+
+
+@few
+@given(scale=st.floats(0.75, 2.0))
+def test_a_resized_page_is_the_same(page, slip, proof, scale):
+    picture = cv2.resize(page, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    verdict = verify(proof, picture, slip.texts)
+    assert verdict.kind == "same"
+    assert np.abs(verdict.boxes / scale - slip.boxes()).max() < 2
+
+
+@few
+@given(gain=st.floats(0.5, 1.0), offset=st.integers(0, 40), gamma=st.floats(0.7, 1.5))
+def test_a_darker_or_paler_page_is_the_same(page, slip, proof, gain, offset, gamma):
+    levels = np.clip((np.arange(256) / 255) ** gamma * 255 * gain + offset, 0, 255).astype(np.uint8)
+    assert verify(proof, levels[page], slip.texts).kind == "same"
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_page_is_the_same(page, slip, proof, turns):
+    verdict = verify(proof, np.ascontiguousarray(np.rot90(page, turns)), slip.texts)
+    assert verdict.kind == "same"
+    # The corners still run clockwise from the text's own top left.
+    top = verdict.boxes[1, 1] - verdict.boxes[1, 0]
+    assert np.rad2deg(np.arctan2(-top[1], top[0])) % 360 == pytest.approx(90 * turns, abs=2)
+
+
+def test_a_rotated_page_is_the_same(page, slip, proof):
+    height, width = page.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 2.0, 0.95)
+    picture = cv2.warpAffine(page, turn, (width, height), flags=cv2.INTER_CUBIC, borderValue=(255, 255, 255))
+    assert verify(proof, picture, slip.texts).kind == "same"
+
+
+def test_a_prepared_query_serves_several_proofs(page, slip, proof):
+    other = make_proof(slip.with_text(6, "99.99").draw(), slip.boxes())
+    query = Query(page)
+    assert verify(proof, query, slip.texts).kind == "same"
+    assert verify(other, query, slip.texts).kind != "same"
+
+
+def test_the_same_question_gets_the_same_answer(page, slip, proof):
+    picture = cv2.resize(_encoded(page, 60), None, fx=0.9, fy=0.93)
+    first, second = verify(proof, picture, slip.texts), verify(proof, picture, slip.texts)
+    assert first.kind == second.kind and np.array_equal(first.residuals, second.residuals)
+
+
+def test_threads_do_not_disturb_each_other(page, slip, proof):
+    pictures = [page, slip.with_text(6, "36.80").draw()] * 4
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = list(pool.map(lambda picture: verify(proof, picture, slip.texts).kind, pictures))
+    assert verdicts == ["same", "doubtful"] * 4
+
+
+def test_opencv_can_be_kept_to_one_thread():
+    before = cv2.getNumThreads()
+    try:
+        use_one_thread()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
+
+
+# --- other documents --------------------------------------------------------------------------------------------
+DIGITS = "0123456789"
+LOOK_ALIKES = ["天夭", "士土", "日曰", "未末", "己已", "人入", "王玉", "大太", "千干", "候侯", "折拆", "晴睛"]
+
+
+@some
+@given(st.data())
+def test_a_changed_digit_anywhere_is_never_the_same(slip, data):
+    size = data.draw(st.sampled_from([22, 28, 36]))
+    face = data.draw(st.sampled_from(["Sans", "Serif"]))
+    original = replace(slip, size=size, face=face)
+    line = data.draw(st.sampled_from([i for i, text in enumerate(slip.texts) if any(c in DIGITS for c in text)]))
+    text = slip.texts[line]
+    at = data.draw(st.sampled_from([i for i, c in enumerate(text) if c in DIGITS]))
+    digit = data.draw(st.sampled_from([c for c in DIGITS if c != text[at]]))
+    changed = original.with_text(line, text[:at] + digit + text[at + 1:]).draw()
+    if data.draw(st.booleans()):
+        changed = _encoded(changed, 40)
+    verdict = verify(make_proof(original.draw(), original.boxes()), changed, original.texts)
+    assert verdict.kind != "same"
+    assert verdict.kind == "different" or line in verdict.doubtful
+
+
+@some
+@given(st.data())
+def test_a_changed_ideograph_is_never_the_same(slip, data):
+    face = data.draw(st.sampled_from(["Sans", "Serif"]))
+    pair = data.draw(st.sampled_from(LOOK_ALIKES))
+    before, after = data.draw(st.permutations(pair))
+    size = data.draw(st.sampled_from([22, 30]))
+    original = replace(slip, size=size, face=face).with_text(3, f"购买方：{before}信公司")
+    changed = original.with_text(3, f"购买方：{after}信公司").draw()
+    scale = data.draw(st.sampled_from([1.0, 0.8]))
+    changed = cv2.resize(changed, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    verdict = verify(make_proof(original.draw(), original.boxes()), changed, original.texts)
+    assert verdict.kind != "same"
+
+
+@pytest.mark.parametrize("text", ["358.0", "35,80", "3580", "35.8", "35.80-", "-35.80", "135.80", "35:80"])
+def test_a_changed_amount_is_never_the_same(slip, proof, text):
+    assert verify(proof, slip.with_text(6, text).draw(), slip.texts).kind != "same"
+
+
+def test_an_added_line_is_another_page(slip, proof):
+    added = replace(slip, lines=(*slip.lines, ("作废", 500, 450))).draw()
+    verdict = verify(proof, added, slip.texts)
+    assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
+def test_a_missing_line_is_never_the_same(slip, proof):
+    assert verify(proof, slip.with_text(12, "").draw(), slip.texts).kind != "same"
+
+
+def test_a_struck_out_line_is_never_the_same(page, slip, proof):
+    struck = page.copy()
+    cv2.line(struck, (350, 290), (450, 290), (20, 20, 20), 2)
+    assert verify(proof, struck, slip.texts).kind != "same"
+
+
+def test_a_covered_figure_is_never_the_same(page, slip, proof):
+    covered = page.copy()
+    covered[272:306, 520:545] = 255
+    assert verify(proof, covered, slip.texts).kind != "same"
+
+
+def test_a_page_with_text_cut_off_is_another_page(page, slip, proof):
+    verdict = verify(proof, np.ascontiguousarray(page[:, 60:]), slip.texts)
+    assert verdict.kind == "different"
+
+
+def test_a_page_with_text_beyond_the_stored_frame_is_another_page(page, slip):
+    upper = make_proof(np.ascontiguousarray(page[:380]), slip.boxes()[:12])
+    verdict = verify(upper, page, slip.texts[:12])
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+def test_text_that_only_colour_shows_is_another_page(page, slip, proof):
+    coloured = page.copy()
+    cv2.rectangle(coloured, (300, 460), (600, 510), (0, 140, 0), -1)
+    proof_of_coloured = make_proof(coloured, slip.boxes())
+    assert verify(proof_of_coloured, coloured, slip.texts).kind == "same"
+    cv2.putText(coloured, "35.80", (320, 500), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 10, 0), 3)
+    verdict = verify(proof_of_coloured, coloured, slip.texts)
+    assert verdict.kind == "different" and "colour-only-ink" in verdict.reasons
+
+
+def test_most_lines_changed_is_another_page(slip, proof):
+    other = slip
+    for line in (1, 2, 6, 7, 10, 11, 12):
+        other = other.with_text(line, slip.texts[line].translate(str.maketrans(DIGITS, DIGITS[3:] + DIGITS[:3])))
+    verdict = verify(proof, other.draw(), slip.texts)
+    assert verdict.kind == "different"
+
+
+def test_a_corrected_figure_leaves_one_line_to_read(slip, proof):
+    verdict = verify(proof, slip.with_text(7, "429.80").draw(), slip.texts)
+    assert (verdict.kind, verdict.doubtful, verdict.reasons) == ("doubtful", (7,), ("line-differs",))
+    assert np.abs(verdict.boxes[7] - slip.boxes()[7]).max() < 1.5
+
+
+# --- what cannot be seen ----------------------------------------------------------------------------------------
+def test_print_too_small_to_tell_apart_is_never_the_same(page, slip, proof):
+    tiny = cv2.resize(page, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    assert verify(proof, tiny, slip.texts).kind != "same"
+
+
+def test_a_page_too_blurred_to_tell_apart_is_never_the_same(page, slip, proof):
+    assert verify(proof, cv2.GaussianBlur(page, (0, 0), 5), slip.texts).kind != "same"
+
+
+def test_small_print_beside_large_is_read_again(page, slip):
+    small = replace(slip, lines=(("12.50", 60, 480),), size=10)
+    both = np.minimum(page, small.draw())
+    proof = make_proof(both, np.concatenate([slip.boxes(), small.boxes()]))
+    verdict = verify(proof, both, [*slip.texts, "12.50"])
+    assert verdict.kind == "doubtful" and verdict.doubtful == (14,)
+
+
+def test_a_proof_without_lines_is_never_the_same(page):
+    assert verify(make_proof(page, np.empty((0, 4, 2))), page).reasons == ("no-lines",)
+
+
+def test_a_record_that_does_not_fit_its_proof_is_never_the_same(page, slip, proof):
+    assert verify(proof, page, slip.texts[1:]).reasons == ("inconsistent-record",)
+
+
+def test_a_line_box_off_the_page_is_never_the_same(page, slip):
+    off = slip.boxes()
+    off[3] += 5000
+    assert verify(make_proof(page, off), page, slip.texts).kind != "same"
+
+
+@pytest.mark.parametrize("error", [cv2.error("x"), ValueError("x"), ZeroDivisionError(), np.linalg.LinAlgError("x")])
+def test_a_comparison_that_breaks_down_is_never_the_same(page, proof, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(module, "compare", broken)
+    verdict = verify(proof, page)
+    assert (verdict.kind, verdict.reasons) == ("different", ("failed",))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["residual", "contrast", "visibility"])
+def test_a_number_that_is_none_is_never_the_same(page, slip, proof, monkeypatch, name, value):
+    compare = module.compare
+
+    def spoiled(*arguments):
+        comparison = compare(*arguments)
+        getattr(comparison, name)[2] = value
+        return comparison
+
+    monkeypatch.setattr(module, "compare", spoiled)
+    assert verify(proof, page, slip.texts).kind == "different"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (2, 2), (12, 9), (40, 4000), (300, 300)])
+@pytest.mark.parametrize("fill", ["black", "white", "noise"])
+def test_a_strange_picture_is_never_the_same(proof, shape, fill):
+    picture = np.full((*shape, 3), 255 if fill == "white" else 0, np.uint8)
+    if fill == "noise":
+        picture = np.random.default_rng(1).integers(0, 256, picture.shape, np.uint8)
+    assert verify(proof, picture).kind == "different"
+    strange = make_proof(picture, np.float32([[[0, 0], [shape[1], 0], [shape[1], shape[0]], [0, shape[0]]]]))
+    assert verify(strange, picture).kind != "same" or fill == "noise"
+
+
+@some
+@given(st.integers(1, 120), st.integers(1, 120), st.integers(0, 2**32 - 1), st.integers(0, 4))
+def test_verification_never_raises(proof, height, width, seed, smooth):
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+    if smooth:
+        picture = cv2.resize(picture, None, fx=1 + smooth, fy=1 + smooth, interpolation=cv2.INTER_CUBIC)
+    assert verify(proof, picture).kind == "different"
+    boxes = rng.uniform(-20, 140, (int(rng.integers(0, 6)), 4, 2))
+    assert verify(make_proof(picture, boxes), picture).kind in ("same", "doubtful", "different")
+
+
+def test_what_is_no_page_is_never_the_same(proof):
+    assert verify(proof, np.zeros((0, 10, 3), np.uint8)).reasons == ("failed",)
+
+
+# --- the rules --------------------------------------------------------------------------------------------------
+def test_the_limit_follows_the_pages_noise_within_bounds():
+    def limit(noise: float, text: str = "12.50") -> float:
+        return float(line_limits(np.full(8, noise, np.float32), [text] * 8, 8, DEFAULT_THRESHOLDS)[0])
+
+    assert [limit(0.01), limit(0.09), limit(0.5)] == pytest.approx([0.13, 0.162, 0.20])
+    assert [limit(0.01, "日期"), limit(0.08, "日期"), limit(0.5, "日期")] == pytest.approx([0.115, 0.12, 0.14])
+
+
+def test_without_texts_every_line_is_held_to_the_tighter_limit():
+    assert line_limits(np.full(3, 0.01, np.float32), None, 3, DEFAULT_THRESHOLDS) == pytest.approx([0.115] * 3)
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("日", True), ("¥12.50", False), ("（ABC）：１２", False), ("カ", True), ("한", True), ("𠀀", True), ("", False),
+])
+def test_ideographs_are_known(text, expected):
+    assert has_ideographs(text) is expected
+
+
+@pytest.mark.parametrize(("lines", "doubtful", "differing", "agrees"), [
+    (14, 3, 3, True), (14, 4, 4, False), (40, 10, 10, True), (40, 11, 0, False),
+    (5, 3, 0, True), (5, 3, 3, False), (4, 2, 2, False), (4, 3, 1, True), (3, 3, 0, False),
+    (1, 1, 1, False), (1, 0, 0, True),
+])
+def test_few_doubtful_lines_leave_the_page_agreeing(lines, doubtful, differing, agrees):
+    assert agrees_as_a_whole(lines, doubtful, differing, DEFAULT_THRESHOLDS) is agrees
+
+
+def test_thresholds_are_a_choice(slip, proof):
+    strict = replace(DEFAULT_THRESHOLDS, least_limit=0.0, most_limit=0.0, most_ideograph_limit=0.0)
+    assert verify(proof, slip.draw(), slip.texts, strict).kind == "different"
