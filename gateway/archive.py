@@ -1,0 +1,160 @@
+"""Records, proofs and thumbnails in a store: the only module that knows the keys.
+
+A *copy* is a record whose lines came from another document's reading; a marker under ``aliases/<source>/<copy>``
+lets a deletion find it. Markers, thumbnails and proofs are written before the record and removed after it,
+so whatever process dies, a record that answers is complete and a deletion can be repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gateway.identity import Options
+from gateway.matching.proof import Proof, ProofError
+from gateway.record import Record, RecordError
+from gateway.store.base import Entry, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record and the name of the tier that had it."""
+
+    record: Record
+    tier: str
+
+
+class Archive:
+    """Typed reads and writes over ``store``.
+
+    The ``find`` methods and :meth:`proof` take a failing store for a miss and
+    report it to ``on_failure``.
+    """
+
+    def __init__(self, store: Store, on_failure: Callable[[str], None] = lambda operation: None) -> None:
+        self.store = store
+        self._on_failure = on_failure
+
+    def find(self, result_id: str) -> Found | None:
+        """The live record of ``result_id``; an unreadable one is a miss."""
+        return _found(result_id, self._get(_record_key(result_id)))
+
+    def look_up(self, result_id: str) -> Found | None:
+        """Like :meth:`find`, for who wants to know for certain: raises :class:`StoreError` instead of missing."""
+        return _found(result_id, self.store.get(_record_key(result_id)))
+
+    def find_by_pixels(self, pixel_digest: str, options: Options) -> Found | None:
+        """The record of a document with exactly these pixels, read with these options."""
+        entry = self._get(_pixels_key(pixel_digest, options.suffix()))
+        found = self.find(entry.value.decode("ascii", "replace")) if entry else None
+        return found if found and found.record.image.sha256 == pixel_digest else None
+
+    def proof(self, result_id: str) -> Proof | None:
+        """What verification needs of the document; ``None`` when there is none or it cannot be read."""
+        entry = self._get(_proof_key(result_id))
+        try:
+            return Proof.from_bytes(entry.value) if entry else None
+        except ProofError as error:
+            log.warning("unreadable proof %s…: %s", result_id[:8], error)
+            return None
+
+    def thumbnail(self, result_id: str) -> bytes | None:
+        """WebP bytes. Raises :class:`StoreError`."""
+        entry = self.store.get(_thumbnail_key(result_id))
+        return entry.value if entry else None
+
+    def index_keys(self) -> Iterator[str]:
+        """The keys of all nomination entries. Raises :class:`StoreError`."""
+        return self.store.scan("index/")
+
+    def save_reading(self, record: Record, thumbnail: bytes, proof: Proof | None, options: Options) -> None:
+        """Store a reading with all that belongs to it. Raises :class:`StoreError` when it could not be kept."""
+        until = record.expires_at
+        self.store.put(_thumbnail_key(record.id), thumbnail, until)
+        if proof is not None:
+            self.store.put(_proof_key(record.id), proof.to_bytes(), until)
+        self.store.put(_record_key(record.id), record.to_bytes(), until)
+        self.store.put(_pixels_key(record.image.sha256, options.suffix()), record.id.encode(), until)
+        if record.index_key:
+            self.store.put(record.index_key, b"", until)
+
+    def save_copy(self, copy: Record, thumbnail: bytes) -> None:
+        """Store another document's reading under the id of a copy. Raises :class:`StoreError`."""
+        self.store.put(_alias_key(copy.match.source, copy.id), b"", copy.expires_at)
+        self.store.put(_thumbnail_key(copy.id), thumbnail, copy.expires_at)
+        self.store.put(_record_key(copy.id), copy.to_bytes(), copy.expires_at)
+
+    def copies(self, result_id: str) -> list[str]:
+        """The ids of the records whose lines came from ``result_id``. Raises :class:`StoreError`."""
+        prefix = _alias_key(result_id, "")
+        return [key.removeprefix(prefix) for key in self.store.scan(prefix)]
+
+    def delete(self, result_id: str) -> Record | None:
+        """Remove one record and what belongs to it; returns it if it was there. Raises :class:`StoreError`.
+
+        Its copies are the caller's to delete, and their markers (:meth:`forget_copy`) after that.
+        """
+        found = self.look_up(result_id)
+        record = found.record if found else None
+        if record is not None:
+            if record.index_key:
+                self.store.delete(record.index_key)
+            if record.match.source == result_id:
+                _, dash, suffix = result_id.partition("-")
+                self.store.delete(_pixels_key(record.image.sha256, dash + suffix))
+        self.store.delete(_record_key(result_id))
+        self.store.delete(_proof_key(result_id))
+        self.store.delete(_thumbnail_key(result_id))
+        return record
+
+    def supersede(self, before: Record, fresh: Record) -> None:
+        """Remove what led to ``before`` and is not ``fresh``'s, under the same id. Raises :class:`StoreError`."""
+        if before.index_key and before.index_key != fresh.index_key:
+            self.store.delete(before.index_key)
+        if before.match.source != fresh.id:
+            self.forget_copy(before.match.source, fresh.id)
+
+    def forget_copy(self, source: str, copy: str) -> None:
+        """Remove the marker that leads from ``source`` to ``copy``. Raises :class:`StoreError`."""
+        self.store.delete(_alias_key(source, copy))
+
+    def _get(self, key: str) -> Entry | None:
+        try:
+            return self.store.get(key)
+        except StoreError as error:
+            log.warning("store %s: %s", self.store.name, error)
+            self._on_failure("get")
+            return None
+
+
+def _found(result_id: str, entry: Entry | None) -> Found | None:
+    if entry is None:
+        return None
+    try:
+        return Found(Record.from_bytes(entry.value), entry.tier)
+    except RecordError as error:
+        log.warning("unreadable record %s…: %s", result_id[:8], error)
+        return None
+
+
+def _record_key(result_id: str) -> str:
+    return f"results/{result_id}"
+
+
+def _thumbnail_key(result_id: str) -> str:
+    return f"thumbnails/{result_id}"
+
+
+def _proof_key(result_id: str) -> str:
+    return f"proofs/{result_id}"
+
+
+def _pixels_key(pixel_digest: str, suffix: str) -> str:
+    return f"pixels/{pixel_digest}{suffix}"
+
+
+def _alias_key(source: str, copy: str) -> str:
+    return f"aliases/{source}/{copy}"

@@ -1,0 +1,54 @@
+"""The headers that tell caches, and people, where an answer came from and how long it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from email.utils import formatdate
+
+from flask import Response
+
+from gateway.record import Record
+from gateway.service import Outcome
+
+CACHE_NAME = "ocr-gateway"
+
+
+def strong_etag(body: bytes) -> str:
+    """A strong entity tag (RFC 9110, 8.8.3) of exactly these bytes, without the quotes."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def describe_outcome(response: Response, outcome: Outcome) -> None:
+    """``X-Cache-Status``, ``Cache-Status`` (RFC 9211) and ``Content-Location`` of a recognition."""
+    response.headers["X-Cache-Status"] = outcome.word
+    response.headers["Cache-Status"] = cache_status(outcome)
+    if outcome.stored:
+        response.headers["Content-Location"] = f"/results/{outcome.record.id}"
+    response.headers["Cache-Control"] = "no-store"
+
+
+def cache_status(outcome: Outcome) -> str:
+    """The RFC 9211 member for ``outcome``."""
+    if outcome.word == "HIT":
+        return f"{CACHE_NAME}; hit; detail={outcome.detail}"
+    parts = [CACHE_NAME, "fwd=partial; detail=partial" if outcome.word == "PARTIAL" else "fwd=uri-miss"]
+    if outcome.collapsed:
+        parts.append("collapsed")
+    if outcome.stored:
+        parts.append("stored")
+    return "; ".join(parts)
+
+
+def keep_until_expiry(response: Response, record: Record, tier: str) -> None:
+    """Freshness of a looked-up record: it ends at ``expires_at``, through any number of caches.
+
+    An absolute ``Expires`` without ``max-age``: a cache that replays the header adds no life.
+    """
+    response.headers["X-Cache-Status"] = "HIT"
+    response.headers["Cache-Status"] = f"{CACHE_NAME}; hit; detail={tier}"
+    # nginx answers through the second it is given; at `expires_at` itself the result is gone.
+    response.headers["X-Accel-Expires"] = f"@{record.expires_at - 1}"
+    response.headers["Cache-Control"] = "public"
+    response.headers["Expires"] = formatdate(record.expires_at, usegmt=True)
+    response.headers["Last-Modified"] = formatdate(int(record.created_at), usegmt=True)
+    response.headers["Vary"] = "Accept-Encoding"

@@ -1,0 +1,101 @@
+"""Every error as problem details (RFC 9457), one shape, in one place."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from typing import Any
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# What to do about an error that the framework, not the gateway, raised.
+_ADVICE = {
+    400: "The request could not be understood.",
+    404: "There is nothing at this address; see /docs for the addresses that exist.",
+    405: "This address does not take this method; the Allow header lists those it takes.",
+    411: "Send a Content-Length.",
+    413: "The request is larger than this server accepts.",
+    414: "The address is too long.",
+    415: "This content type is not accepted here.",
+    431: "The request's headers are too long.",
+}
+
+
+def problem(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
+    """The members of a problem document for the request being served."""
+    return {
+        "type": f"/docs#{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id(),
+    }
+
+
+def request_id() -> str:
+    """The client's own ``X-Request-ID`` if it is harmless, else a fresh one; the same throughout a request."""
+    if "request_id" not in g:
+        offered = request.headers.get("X-Request-ID", "")
+        g.request_id = offered if _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+    return g.request_id
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+
+    @app.errorhandler(Refusal)
+    def refused(error: Refusal) -> Response:
+        response = _response(problem(error.status, error.slug, error.title, error.detail))
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def refused_by_framework(error: HTTPException) -> Response:
+        status = error.code or 500
+        if status < 400:
+            return error.get_response()  # type: ignore[return-value]
+        slug = re.sub(r"[^a-z]+", "-", error.name.lower()).strip("-")
+        response = _response(problem(status, slug, error.name, _ADVICE.get(status, error.name + ".")))
+        for name, value in error.get_headers():
+            if name == "Allow":
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        # The type and the place only: a message could quote a document.
+        log.error("request %s failed: %s", request_id(), type(error).__name__, exc_info=app.debug or app.testing)
+        _log_place(error)
+        return _response(
+            problem(
+                500, "internal-error", "Internal error", "Something broke here; try again, and report the request_id."
+            )
+        )
+
+
+def _log_place(error: Exception) -> None:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        log.error("at %s:%d", trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+
+
+def _response(document: dict[str, Any]) -> Response:
+    response = Response(
+        json.dumps(document, ensure_ascii=False), document["status"], mimetype="application/problem+json"
+    )
+    # nginx 1.22 lets the first of these two headers win: a burst of misses is absorbed for a second, no longer.
+    response.headers["X-Accel-Expires"] = "1" if request.method in ("GET", "HEAD") else "0"
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,68 @@
+"""Look up and delete: ``/results/<id>`` in its clothes. Nothing is decoded here."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from gateway.archive import Found
+from gateway.errors import NotFound
+from gateway.http.caching import keep_until_expiry, strong_etag
+from gateway.identity import is_result_id
+from gateway.metrics import Metrics
+from gateway.renderings import MEDIA_TYPES, render
+from gateway.service import Service
+
+_NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
+
+
+def blueprint(service: Service, metrics: Metrics) -> Blueprint:
+    """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``."""
+    routes = Blueprint("results", __name__, url_prefix="/results")
+
+    def find(result_id: str) -> Found:
+        found = service.look_up(result_id) if is_result_id(result_id) else None
+        metrics.looked_up(found is not None)
+        if found is None:
+            raise NotFound(_NOT_FOUND)
+        return found
+
+    def respond(found: Found, body: bytes, content_type: str) -> Response:
+        response = Response(body, content_type=content_type)
+        keep_until_expiry(response, found.record, found.tier)
+        response.set_etag(strong_etag(body))
+        return response.make_conditional(request)
+
+    @routes.get("/<result_id>")
+    def look_up(result_id: str) -> Response:
+        found = find(result_id)
+        response = respond(found, render(found.record, "json"), MEDIA_TYPES["json"])
+        response.headers["Content-Location"] = f"/results/{result_id}"
+        return response
+
+    def dressed(name: str, clothes: str):
+        @routes.get(f"/<result_id>/{name}", endpoint=clothes)
+        def look_up_dressed(result_id: str) -> Response:
+            found = find(result_id)
+            return respond(found, render(found.record, clothes), MEDIA_TYPES[clothes])
+
+    dressed("text", "text")
+    dressed("lines.csv", "csv")
+    dressed("hocr", "hocr")
+
+    @routes.get("/<result_id>/thumbnail.webp")
+    def thumbnail(result_id: str) -> Response:
+        found = find(result_id)
+        picture = service.thumbnail(result_id)
+        if picture is None:
+            raise NotFound(_NOT_FOUND)
+        return respond(found, picture, "image/webp")
+
+    @routes.delete("/<result_id>")
+    def delete(result_id: str) -> Response:
+        if is_result_id(result_id):
+            service.delete(result_id)
+        response = Response(status=204)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return routes

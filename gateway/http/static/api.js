@@ -1,0 +1,114 @@
+// The calls to the gateway. A look-up sends only a document's fingerprint; the file travels when that is unknown.
+
+/** Why there is no result. `kind` chooses the heading; `detail` is the server's own advice, if it sent any. */
+export class Problem extends Error {
+  constructor(kind, { detail = null, retryAfter = null, requestId = null } = {}) {
+    super(String(kind));
+    Object.assign(this, { kind, detail, retryAfter, requestId });
+  }
+}
+
+/**
+ * The result id of a file with default options: lower-case hex SHA-256 of its bytes.
+ * Null where the browser offers no cryptography (a page served over plain HTTP from another machine).
+ */
+export async function fingerprint(file) {
+  if (!globalThis.crypto?.subtle) return null;
+  let bytes;
+  try {
+    bytes = await file.arrayBuffer();
+  } catch {
+    throw new Problem("file");
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The stored answer for an id, or null when there is none. */
+export async function lookUp(id, signal) {
+  const started = performance.now();
+  let response, body;
+  try {
+    // Documents on a shared computer should not stay in the browser's own cache.
+    // A cookie of another application on this host would keep the edge from answering out of its cache.
+    response = await fetch(`/results/${id}`, {
+      signal, cache: "no-store", credentials: "omit", headers: { Accept: "application/json" },
+    });
+    body = await response.text();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Problem("network");
+  }
+  if (response.status === 404) return null;
+  return answer(response.status, (name) => response.headers.get(name), body, { started, uploaded: false });
+}
+
+/**
+ * Sends the file to be recognised.
+ * `fresh` forces a new reading; `onSent(fraction)` hears how much of the file has left, 1 when reading begins.
+ */
+export function recognise(file, { fresh, signal, onSent }) {
+  const started = performance.now();
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch() does not tell the progress of an upload.
+    const abort = () => request.abort();
+    request.open("POST", fresh ? "/ocr?match=none" : "/ocr");
+    request.setRequestHeader("Accept", "application/json");
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (event) => onSent(event.total ? event.loaded / event.total : 0);
+    request.upload.onload = () => onSent(1);
+    request.onload = () => {
+      try {
+        const header = (name) => request.getResponseHeader(name);
+        resolve(answer(request.status, header, request.responseText, { started, uploaded: true }));
+      } catch (problem) {
+        reject(problem);
+      }
+    };
+    request.onerror = () => reject(new Problem("network"));
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onloadend = () => signal.removeEventListener("abort", abort);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) return reject(new DOMException("cancelled", "AbortError"));
+    request.send(file);
+  });
+}
+
+function answer(status, header, body, { started, uploaded }) {
+  let json = null;
+  try {
+    json = JSON.parse(body);
+  } catch { /* Something in between answered, and not in JSON. */ }
+  if (status !== 200) {
+    const seconds = Number.parseInt(header("Retry-After"), 10);
+    throw new Problem(status, {
+      detail: json?.detail ?? null,
+      retryAfter: Number.isNaN(seconds) ? null : seconds,
+      requestId: json?.request_id ?? null,
+    });
+  }
+  if (!Array.isArray(json?.lines)) throw new Problem("answer");
+  return {
+    record: json,
+    uploaded,
+    word: header("X-Cache-Status") ?? "",
+    caches: parseCacheStatus(header("Cache-Status") ?? ""),
+    aged: header("Age") !== null,
+    milliseconds: performance.now() - started,
+  };
+}
+
+/** RFC 9211: the caches on the way, origin's first, each `{name, hit, fwd, detail, …}`. */
+export function parseCacheStatus(value) {
+  const list = value.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? [];
+  return list.map((member) => {
+    const [name, ...parameters] = member.match(/(?:[^;"]|"(?:[^"\\]|\\.)*")+/g).map((part) => part.trim());
+    const cache = { name: unquote(name) };
+    for (const parameter of parameters) {
+      const [key, ...rest] = parameter.split("=");
+      cache[key] = rest.length ? unquote(rest.join("=")) : true;
+    }
+    return cache;
+  });
+}
+
+const unquote = (text) => (text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, "$1") : text);

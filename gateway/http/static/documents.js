@@ -1,0 +1,111 @@
+// The documents on the desk and their way through the gateway.
+// States: waiting → fingerprint → asking → (sending → reading) → done | failed | cancelled.
+
+import { fingerprint, lookUp, Problem, recognise } from "./api.js";
+
+const AT_ONCE = 2; // One document's upload overlaps another's reading; more would only queue at the gateway.
+const SETTLED = new Set(["done", "failed", "cancelled"]);
+
+export class Documents {
+  /** `changed(entry)` is called whenever an entry's state or progress changes, or the list does. */
+  constructor(changed) {
+    this.entries = [];
+    this.changed = changed;
+  }
+
+  /** Adds files; each entry `{name, file, url, state, fresh, …}` starts as soon as there is room. */
+  add(files, { fresh }) {
+    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, state: "waiting" }));
+    this.entries.push(...added);
+    for (const entry of added) this.#queue(entry);
+    this.#next();
+    return added;
+  }
+
+  /** Runs an entry again; with `fresh` the picture is read anew. */
+  again(entry, { fresh }) {
+    if (!settled(entry)) return;
+    entry.fresh = fresh;
+    this.#queue(entry);
+    this.#next();
+  }
+
+  cancel(entry) {
+    if (settled(entry)) return;
+    entry.abort.abort();
+    if (entry.state === "waiting") this.#become(entry, "cancelled");
+  }
+
+  remove(entry) {
+    this.cancel(entry);
+    this.entries = this.entries.filter((other) => other !== entry);
+    URL.revokeObjectURL(entry.url);
+    this.changed(entry);
+  }
+
+  /** What was recognised, in the order added. */
+  results() {
+    return this.entries.filter((entry) => entry.state === "done");
+  }
+
+  busy() {
+    return this.entries.some((entry) => !settled(entry));
+  }
+
+  #queue(entry) {
+    Object.assign(entry, { problem: null, answer: null, record: null, fraction: 0, abort: new AbortController() });
+    this.#become(entry, "waiting");
+  }
+
+  #become(entry, state) {
+    entry.state = state;
+    entry.since = performance.now();
+    this.changed(entry);
+  }
+
+  #next() {
+    const running = this.entries.filter((entry) => !settled(entry) && entry.state !== "waiting").length;
+    const waiting = this.entries.filter((entry) => entry.state === "waiting");
+    for (const entry of waiting.slice(0, Math.max(0, AT_ONCE - running))) this.#run(entry);
+  }
+
+  async #run(entry) {
+    const { signal } = entry.abort;
+    try {
+      entry.answer = (entry.fresh ? null : await this.#lookUp(entry, signal)) ?? (await this.#send(entry, signal));
+      entry.record = entry.answer.record;
+      this.#become(entry, "done");
+    } catch (error) {
+      if (error.name === "AbortError") {
+        this.#become(entry, "cancelled");
+      } else {
+        entry.problem = error instanceof Problem ? error : new Problem("other");
+        this.#become(entry, "failed");
+        if (!(error instanceof Problem)) throw error; // Our own mistake: let the console show it.
+      }
+    } finally {
+      this.#next();
+    }
+  }
+
+  async #lookUp(entry, signal) {
+    this.#become(entry, "fingerprint");
+    const id = await fingerprint(entry.file);
+    signal.throwIfAborted();
+    if (id === null) return null;
+    this.#become(entry, "asking");
+    return lookUp(id, signal);
+  }
+
+  #send(entry, signal) {
+    this.#become(entry, "sending");
+    const onSent = (fraction) => {
+      entry.fraction = fraction;
+      if (fraction < 1) this.changed(entry);
+      else if (entry.state === "sending") this.#become(entry, "reading");
+    };
+    return recognise(entry.file, { fresh: entry.fresh, signal, onSent });
+  }
+}
+
+export const settled = (entry) => SETTLED.has(entry.state);

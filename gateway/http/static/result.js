@@ -1,0 +1,121 @@
+// The right-hand side: how a document fares, then what the caches said and its lines.
+
+import { settled } from "./documents.js";
+import { fill, h, icon, ICONS } from "./dom.js";
+import { isLow, Lines } from "./lines.js";
+import { facts, outcome } from "./outcome.js";
+import { duration, score, t, tOrNull } from "./words.js";
+
+export class Result {
+  /** `actions`: `{copyAll, save, again, cancel}` take an entry; `lines`: see {@link Lines}. */
+  constructor(root, { actions, lines }) {
+    this.root = root;
+    this.actions = actions;
+    this.lines = new Lines(lines);
+    this.doubtful = -1;
+    this.chosen = lines.chosen;
+    this.open = false;
+  }
+
+  show(entry) {
+    const shown = this.entry === entry && this.record === entry.record;
+    if (!shown) this.doubtful = -1;
+    this.entry = entry;
+    this.record = entry.record;
+    if (entry.state === "done") this.#done(entry);
+    else if (entry.state === "failed") fill(this.root, heading(entry), this.#problem(entry));
+    else fill(this.root, heading(entry), this.#progress(entry));
+  }
+
+  /** Renews the words of a document on its way without building the panel anew. */
+  tick(entry) {
+    const label = this.root.querySelector(".progress-label");
+    if (!label || this.entry !== entry) return;
+    label.textContent = stateWords(entry);
+    const bar = this.root.querySelector("progress");
+    if (!bar) return;
+    if (entry.state === "sending") bar.value = entry.fraction;
+    else bar.removeAttribute("value");
+  }
+
+  #done(entry) {
+    const { record } = entry;
+    const { word, tone, sentence } = outcome(entry);
+    const { main, more } = facts(entry);
+    const pair = ([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
+    const details = h("details", { open: this.open, ontoggle: () => (this.open = details.open) },
+      h("summary", {}, t("more")), h("dl", { class: "facts small" }, more.map(pair)));
+    const saving = ["text", "csv", "json"].map((format) =>
+      h("button", { type: "button", class: "plain", "data-save": format, onclick: () => this.actions.save(format, entry) },
+        format === "text" ? t("text") : format.toUpperCase()));
+    const copyAll = h("button", { type: "button", class: "primary", id: "copy-all" }, t("copyAll"));
+    copyAll.addEventListener("click", () => this.actions.copyAll(entry, copyAll));
+
+    this.lines.show(record);
+    fill(this.root,
+      heading(entry),
+      h("div", { class: `verdict ${tone}` },
+        h("p", { class: "said" }, h("strong", { class: "word", title: t("wordHelp", { word }) }, word), h("span", {}, sentence)),
+        h("dl", { class: "facts" }, main.map(pair)),
+        details),
+      h("div", { class: "take" },
+        copyAll,
+        h("span", { class: "save", role: "group", "aria-label": t("saveAs") }, h("span", { "aria-hidden": "true" }, t("saveAs")), saving),
+        h("button", { type: "button", class: "plain", id: "reread", title: t("freshHelp"), onclick: () => this.actions.again(entry, true) }, t("rereadOne"))),
+      this.#summary(record),
+      record.lines.length ? this.lines.element : h("p", { class: "none" }, t("noLines")));
+  }
+
+  #summary(record) {
+    const low = [...record.lines.entries()].filter(([, line]) => isLow(line)).map(([index]) => index);
+    const next = () => {
+      this.doubtful = (this.doubtful + 1) % low.length;
+      this.chosen(low[this.doubtful]);
+      this.lines.reveal(low[this.doubtful], { focus: true });
+    };
+    return h("p", { class: "summary" },
+      h("span", {}, t("lineCount", { n: record.lines.length })),
+      record.image.pages > 1 && h("span", {}, t("pagesOf", { n: record.image.pages })),
+      record.lines.length > 0 && h("span", {}, t("meanScore", { score: score(record.confidence) })),
+      low.length > 0 && h("button", { type: "button", class: "doubts", onclick: next }, icon(ICONS.warn), t("doubtCount", { n: low.length })));
+  }
+
+  #progress(entry) {
+    const over = settled(entry);
+    return h("div", { class: "progress" },
+      h("p", { class: "progress-label" }, stateWords(entry)),
+      !over && h("progress", { max: "1", value: entry.state === "sending" ? entry.fraction : null, "aria-label": t("result") }),
+      over ? h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
+        : h("button", { type: "button", class: "secondary", id: "cancel", onclick: () => this.actions.cancel(entry) }, t("cancel")));
+  }
+
+  #problem(entry) {
+    const { title, detail } = problemWords(entry.problem);
+    const { retryAfter, requestId } = entry.problem;
+    return h("div", { class: "problem", role: "alert" },
+      h("p", { class: "problem-title" }, icon(ICONS.warn), title),
+      detail && h("p", { class: "problem-detail" }, detail),
+      retryAfter !== null && h("p", {}, t("retryAfter", { n: retryAfter })),
+      requestId && h("p", { class: "problem-id" }, t("requestId", { id: requestId })),
+      h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
+  }
+}
+
+const heading = (entry) => h("h2", { class: "name", title: entry.name }, entry.name || t("unnamed"));
+
+/** The heading and advice of a problem; the server's own advice stands as it was sent. */
+export function problemWords({ kind, detail }) {
+  return {
+    title: tOrNull(`problem_${kind}`) ?? t("problem_other"),
+    detail: detail ?? tOrNull(`problem_${kind}_detail`) ?? "",
+  };
+}
+
+export function stateWords(entry) {
+  if (entry.state === "sending") return t("sending", { percent: score(entry.fraction) });
+  if (entry.state === "reading") {
+    const elapsed = performance.now() - entry.since;
+    return t("reading", { seconds: elapsed < 1000 ? "" : duration(Math.floor(elapsed / 1000) * 1000) }).trim();
+  }
+  return t(entry.state);
+}

@@ -1,0 +1,173 @@
+"""The images and the options in a request: multipart, JSON with base64, or a raw body.
+
+Sizes are limited while the body is read, before anything is parsed or decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from gateway.errors import BadRequest, TooLarge, UnsupportedImage
+from gateway.identity import Options
+from gateway.image import PageRange
+from gateway.service import MatchMode
+
+QUERY_NAMES = frozenset({"match", "layout", "min_score", "pages", "format"})
+FORMATS = ("json", "text", "hocr", "csv")
+_MEDIA_TYPES = {
+    "application/json": "json",
+    "text/plain": "text",
+    "text/csv": "csv",
+    "text/vnd.hocr+html": "hocr",
+}
+# What multipart and JSON add around the images themselves.
+_ENVELOPE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the query asks for. ``min_score`` in 0..1 filters this answer only."""
+
+    options: Options
+    match: MatchMode
+    min_score: float
+    format: str
+
+
+def read_wishes(request: Request) -> Wishes:
+    """The query parameters. Raises :class:`BadRequest` naming what is wrong or unknown."""
+    for name in request.args:
+        if name not in QUERY_NAMES:
+            raise BadRequest(f"`{name}` is not a query parameter here; there are {_listed(sorted(QUERY_NAMES))}.")
+        if len(request.args.getlist(name)) > 1:
+            raise BadRequest(f"`{name}` is given more than once.")
+    match = _choice(request, "match", ("near", "exact", "none"), "near")
+    layout = _choice(request, "layout", ("auto", "line"), "auto")
+    pages = request.args.get("pages", "")
+    if pages:
+        pages = str(PageRange.parse(pages))
+    return Wishes(
+        Options(layout=layout, pages=pages),  # type: ignore[arg-type]
+        cast(MatchMode, match),
+        _score(request.args.get("min_score", "0")),
+        _choice(request, "format", FORMATS, _accepted(request)),
+    )
+
+
+def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
+    """The uploaded images, in order: at least one, each of at most ``max_bytes`` bytes.
+
+    Raises :class:`BadRequest`, :class:`TooLarge`, :class:`UnsupportedImage`.
+    """
+    kind = (request.mimetype or "").lower()
+    try:
+        if kind == "multipart/form-data":
+            images = _from_form(request, max_bytes, max_images)
+        elif kind == "application/json":
+            images = [_from_json(request, max_bytes)]
+        elif kind.startswith("image/") or kind in ("application/pdf", "application/octet-stream"):
+            images = [_body(request, max_bytes)]
+        elif not kind and not request.content_length:
+            raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
+        else:
+            raise UnsupportedImage(
+                "Send multipart/form-data with a field `image`, JSON with base64 in `image`, or the image itself."
+            )
+    except RequestEntityTooLarge:
+        raise _too_large(max_bytes) from None
+    if not all(images):
+        raise BadRequest("The image is empty.")
+    if max(map(len, images)) > max_bytes:
+        raise _too_large(max_bytes)
+    return images
+
+
+def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
+    request.max_content_length = max_bytes * max_images + _ENVELOPE_BYTES
+    request.max_form_parts = max_images + 1
+    if request.content_length is not None and request.content_length > request.max_content_length:
+        raise _too_large(max_bytes)
+    for name in (*request.files, *request.form):
+        if name != "image":
+            raise BadRequest("Only the form field `image` is known here; another one was sent.")
+    if "image" in request.form:
+        raise BadRequest("The form field `image` must be a file; with curl, write `-F image=@invoice.jpg`.")
+    files = request.files.getlist("image")
+    if not files:
+        raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
+    if len(files) > max_images:
+        raise TooLarge(f"At most {max_images} images may be sent in one request.")
+    return [file.read(max_bytes + 1) for file in files]
+
+
+def _from_json(request: Request, max_bytes: int) -> bytes:
+    body = _body(request, 4 * math.ceil(max_bytes / 3) + _ENVELOPE_BYTES)
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BadRequest('The body is not a JSON object; send {"image": "<base64>"}.')
+    for name in document:
+        if name != "image":
+            raise BadRequest("Only the JSON member `image` is known here; another one was sent.")
+    encoded = document.get("image")
+    if not isinstance(encoded, str) or not encoded:
+        raise BadRequest("There is no image in the request; send it as base64 in the JSON member `image`.")
+    if encoded.startswith("data:"):
+        head, _, encoded = encoded.partition(",")
+        if not head.endswith(";base64"):
+            raise BadRequest("The data: URL in `image` is not base64.")
+    try:
+        return base64.b64decode("".join(encoded.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest("The JSON member `image` is not valid base64.") from None
+
+
+def _body(request: Request, most: int) -> bytes:
+    """The whole body. Raises :class:`RequestEntityTooLarge` beyond ``most`` bytes, read or announced."""
+    # One more than allowed: a chunked body is cut at the limit without a word (werkzeug's LimitedStream.readall).
+    request.max_content_length = most + 1
+    body = request.get_data(cache=False)
+    if len(body) > most:
+        raise RequestEntityTooLarge
+    return body
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"An image may have {max_bytes} bytes at most; send a smaller one.")
+
+
+def _choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = request.args.get(name, default)
+    if value not in allowed:
+        raise BadRequest(f"`{name}` must be one of {_listed(allowed)}.")
+    return value
+
+
+def _score(value: str) -> float:
+    try:
+        score = float(value)
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise BadRequest("`min_score` must be a number from 0 to 1.")
+    return score
+
+
+def _accepted(request: Request) -> str:
+    if not request.accept_mimetypes:
+        return "json"
+    return _MEDIA_TYPES[request.accept_mimetypes.best_match(list(_MEDIA_TYPES), "application/json")]
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

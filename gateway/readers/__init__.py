@@ -1,0 +1,1 @@
+"""Whoever reads: a process beside the gateway (``local``) or workers behind a queue (``queue``, ``worker``)."""

@@ -1,0 +1,44 @@
+"""What the service asks of whoever reads: beside the gateway, or in worker processes behind a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.identity import Options
+from gateway.image import Document
+from gateway.reading import Progress, Reading
+from gateway.record import ImageFacts
+from worker.types import Box, LineReading
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingTask:
+    """One upload to be read: its bytes, and the same decoded."""
+
+    result_id: str
+    upload: bytes
+    document: Document
+    facts: ImageFacts
+    options: Options
+
+
+def no_progress(done: int, total: int) -> None:
+    """Where nobody watches."""
+
+
+class Readings(Protocol):
+    """Readings on demand, bounded in time and number. Methods raise a :class:`gateway.errors.Refusal`."""
+
+    def obtain(self, task: ReadingTask, progress: Progress = no_progress) -> Reading:
+        """Read ``task``'s pages and store the record before returning."""
+
+    def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
+        """The text in each of ``boxes`` (pixels of the only page), in their order. Stores nothing."""
+
+    def ready(self) -> bool:
+        """Whether a reading asked for now would start at once or queue behind others, the model warm."""
+
+    def close(self) -> None:
+        """Stop what was started."""

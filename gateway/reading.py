@@ -1,0 +1,144 @@
+"""One reading: the pages of an upload through a recogniser, into a record that is stored.
+
+The same function runs beside the gateway and in a worker process, so both store the same thing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gateway.archive import Archive
+from gateway.errors import ReadingTimedOut
+from gateway.identity import Options, perceptual_hash, pixel_digest
+from gateway.image import Document
+from gateway.matching import fingerprint
+from gateway.matching.index import entry_key
+from gateway.matching.proof import Proof, make_proof
+from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
+from gateway.store.base import StoreError
+from gateway.thumbnail import thumbnail
+from worker.types import Box, Line, LineReading
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+
+class PageReader(Protocol):
+    """A recogniser of pages (uint8 RGB, (h, w, 3)). Raises a :class:`gateway.errors.Refusal` when it can't."""
+
+    engine: EngineFacts
+
+    def read(self, page: np.ndarray, layout: str, timeout: float) -> list[Line]:
+        """The text lines of ``page`` in reading order, within ``timeout`` seconds."""
+
+    def read_lines(self, page: np.ndarray, boxes: Sequence[Box], timeout: float) -> list[LineReading]:
+        """The text in each of ``boxes`` (pixels of ``page``), in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The record of a reading. ``stored`` is false when no store would take it."""
+
+    record: Record
+    stored: bool
+
+
+def image_facts(document: Document) -> ImageFacts:
+    """What identifies the decoded pages of ``document``."""
+    height, width = document.pages[0].shape[:2]
+    return ImageFacts(
+        width=width,
+        height=height,
+        sha256=pixel_digest(document.pages),
+        phash=perceptual_hash(document.pages[0]),
+        pages=document.page_count,
+    )
+
+
+def read_and_store(
+    result_id: str,
+    document: Document,
+    facts: ImageFacts,
+    options: Options,
+    reader: PageReader,
+    archive: Archive,
+    *,
+    ttl: int,
+    timeout: float,
+    progress: Progress = lambda done, total: None,
+) -> Reading:
+    """Read every page within ``timeout`` seconds, and keep the result for ``ttl`` seconds from now.
+
+    Raises a :class:`gateway.errors.Refusal` when the reading fails; then nothing is stored.
+    """
+    started = time.monotonic()
+    lines: list[PageLine] = []
+    for done, (number, page) in enumerate(zip(document.numbers, document.pages, strict=True)):
+        progress(done, len(document.pages))
+        left = timeout - (time.monotonic() - started)
+        if left <= 0:
+            raise ReadingTimedOut("The reading ran over its deadline; send fewer pages (`pages=`) or a smaller image.")
+        lines += (PageLine(line.text, line.score, line.box, number) for line in reader.read(page, options.layout, left))
+    elapsed = time.monotonic() - started
+    now = time.time()
+    expires_at = int(now) + ttl
+
+    proof, index_key = _what_a_match_needs(result_id, document, lines, facts, options, expires_at)
+    record = Record(
+        id=result_id,
+        lines=tuple(lines),
+        image=facts,
+        match=Match("none", result_id),
+        engine=reader.engine,
+        processing_time_ms=elapsed * 1000,
+        created_at=now,
+        expires_at=expires_at,
+        index_key=index_key,
+    )
+    try:
+        archive.save_reading(record, thumbnail(document.pages[0]), proof, options)
+    except StoreError as error:
+        log.error("result %s… could not be stored: %s", result_id[:8], error)
+        return Reading(record, stored=False)
+    return Reading(record, stored=True)
+
+
+def warm_up() -> None:
+    """Run what surrounds a reading once, so that the first upload does not pay for imports."""
+    page = np.full((64, 64, 3), 255, np.uint8)
+    page[24:40, 8:56] = 0
+    facts = image_facts(Document((page,), (1,), 1, "PNG"))
+    fingerprint(page, facts.phash)
+    make_proof(page, np.array([[(8, 24), (56, 24), (56, 40), (8, 40)]], np.float32)).to_bytes()
+    thumbnail(page)
+
+
+def can_be_matched(document: Document, options: Options) -> bool:
+    """Whether copies of ``document`` can be recognised by their look: whole single pages only."""
+    return document.page_count == 1 and options.layout == "auto"
+
+
+def _what_a_match_needs(
+    result_id: str,
+    document: Document,
+    lines: Sequence[PageLine],
+    facts: ImageFacts,
+    options: Options,
+    expires_at: int,
+) -> tuple[Proof | None, str]:
+    """The proof and the key of the nomination entry; neither for a document that nominates nothing."""
+    if not lines or not can_be_matched(document, options):
+        return None, ""
+    page = document.pages[0]
+    look = fingerprint(page, facts.phash)
+    if look is None:
+        return None, ""
+    boxes = np.array([line.box for line in lines], np.float32)
+    return make_proof(page, boxes), entry_key(result_id, look, expires_at)

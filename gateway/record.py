@@ -1,0 +1,133 @@
+"""What is stored for a result id: a versioned, self-describing record of one reading.
+
+A record is written once and never changed. Anything that cannot be read back (another version, broken bytes)
+raises :class:`RecordError`, which callers take for a miss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+RECORD_VERSION = 1
+
+MatchKind = Literal["none", "exact", "pixels", "near", "partial"]
+Point = tuple[float, float]
+
+
+class RecordError(ValueError):
+    """The bytes are no record of this version."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageLine:
+    """One text line. ``box``: four corners clockwise from the text's top-left, pixels of the upright page.
+
+    ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload.
+    """
+
+    text: str
+    score: float
+    box: tuple[Point, ...]
+    page: int = 1
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """``(x1, y1, x2, y2)`` around the box, pixels."""
+        xs, ys = [x for x, _ in self.box], [y for _, y in self.box]
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """``width``, ``height`` of the first page that was read, pixels; ``pages`` in the upload.
+
+    ``sha256``: pixel digest, 64 hex digits. ``phash``: 64-bit DCT hash of the first page, 16 hex digits.
+    """
+
+    width: int
+    height: int
+    sha256: str
+    phash: str
+    pages: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where the lines came from: ``source`` is the id of the document that was read.
+
+    ``distance``: bits between the two pHashes. ``reread_lines``: lines read again from this upload's own pixels.
+    """
+
+    kind: MatchKind
+    source: str
+    distance: int = 0
+    reread_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """The recogniser that read the lines; ``revision`` changes whenever it could read something else."""
+
+    name: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored result. Times are POSIX seconds; ``expires_at`` is whole and set once, at the reading."""
+
+    id: str
+    lines: tuple[PageLine, ...]
+    image: ImageFacts
+    match: Match
+    engine: EngineFacts
+    processing_time_ms: float
+    created_at: float
+    expires_at: int
+    index_key: str = ""
+    """The key of this record's nomination entry; empty when it nominates nothing."""
+
+    @property
+    def text(self) -> str:
+        """The lines in reading order, joined by newlines."""
+        return "\n".join(line.text for line in self.lines)
+
+    @property
+    def confidence(self) -> float:
+        """Mean line score weighted by the characters of each line; 0 without lines."""
+        characters = sum(len(line.text) for line in self.lines)
+        return sum(line.score * len(line.text) for line in self.lines) / characters if characters else 0.0
+
+    def copied_to(self, result_id: str, image: ImageFacts, match: Match, lines: Sequence[PageLine]) -> Record:
+        """This reading under the id of another upload of the same document. Its lifetime stays the reading's."""
+        return replace(self, id=result_id, image=image, match=match, lines=tuple(lines), index_key="")
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON."""
+        return json.dumps(
+            {"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Record:
+        """Raises :class:`RecordError` for anything :meth:`to_bytes` of this version did not write."""
+        try:
+            fields: dict[str, Any] = json.loads(data)
+            if fields.pop("version") != RECORD_VERSION:
+                raise RecordError("another record version")
+            lines = tuple(
+                PageLine(line["text"], line["score"], tuple((x, y) for x, y in line["box"]), line["page"])
+                for line in fields.pop("lines")
+            )
+            return cls(
+                lines=lines,
+                image=ImageFacts(**fields.pop("image")),
+                match=Match(**fields.pop("match")),
+                engine=EngineFacts(**fields.pop("engine")),
+                **fields,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecordError(f"not a record: {type(error).__name__}") from error

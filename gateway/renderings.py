@@ -1,0 +1,136 @@
+"""A record in the clothes that clients ask for: the contract's JSON, plain text, CSV and hOCR."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.record import Match, PageLine, Record
+
+MEDIA_TYPES = {
+    "json": "application/json",
+    "text": "text/plain; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "hocr": "text/vnd.hocr+html; charset=utf-8",
+}
+
+
+def render(record: Record, clothes: str, *, min_score: float = 0.0, match: Match | None = None) -> bytes:
+    """``record`` as ``json``, ``text``, ``csv`` or ``hocr``, without the lines scored under ``min_score``.
+
+    ``match`` replaces the stored one in the JSON (an answer to the same bytes says ``exact``).
+    Deterministic: the same record gives the same bytes.
+    """
+    lines = tuple(line for line in record.lines if line.score >= min_score)
+    if clothes == "json":
+        return json.dumps(answer(record, lines, match or record.match), ensure_ascii=False).encode()
+    renderer: Callable[[tuple[PageLine, ...]], str] = {"text": _text, "csv": _csv, "hocr": _hocr}[clothes]
+    return renderer(lines).encode()
+
+
+def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[str, Any]:
+    """The contract's JSON object."""
+    text = _text(lines)
+    return {
+        "id": record.id,
+        "success": True,
+        "text": text,
+        "lines": [
+            {"text": line.text, "score": round(line.score, 4), "box": _points(line), "page": line.page}
+            for line in lines
+        ],
+        "boxes": [[round(value, 1) for value in line.bounds] for line in lines],
+        "scores": [round(line.score, 4) for line in lines],
+        "confidence": round(record.confidence, 4),
+        "language": language(text),
+        "image": {
+            "width": record.image.width,
+            "height": record.image.height,
+            "sha256": record.image.sha256,
+            "phash": record.image.phash,
+            "pages": record.image.pages,
+        },
+        "match": {
+            "kind": match.kind,
+            "source": match.source,
+            "distance": match.distance,
+            "reread_lines": match.reread_lines,
+        },
+        "engine": {"name": record.engine.name, "revision": record.engine.revision},
+        "processing_time_ms": round(record.processing_time_ms, 1),
+        "created_at": timestamp(record.created_at),
+        "expires_at": timestamp(record.expires_at),
+        "thumbnail": f"/results/{record.id}/thumbnail.webp",
+    }
+
+
+def language(text: str) -> str:
+    """BCP 47 tag of the dominant script: ``zh`` with any Han character, else ``en`` with a letter, else ``und``."""
+    letters = [character for character in text if unicodedata.category(character)[0] == "L"]
+    if any("\u3400" <= character <= "\u9fff" for character in letters):
+        return "zh"
+    return "en" if letters else "und"
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _points(line: PageLine) -> list[list[float]]:
+    return [[round(x, 1), round(y, 1)] for x, y in line.box]
+
+
+def _text(lines: tuple[PageLine, ...]) -> str:
+    return "\n".join(line.text for line in lines)
+
+
+def _csv(lines: tuple[PageLine, ...]) -> str:
+    """RFC 4180, one line of text a row. A cell that a spreadsheet would run as a formula starts with an apostrophe."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["page", "text", "score", "x1", "y1", "x2", "y2"])
+    for line in lines:
+        text = (
+            "'" + line.text
+            if line.text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(line.text)
+            else line.text
+        )
+        writer.writerow([line.page, text, f"{line.score:.4f}", *(round(value, 1) for value in line.bounds)])
+    return buffer.getvalue()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def _hocr(lines: tuple[PageLine, ...]) -> str:
+    """hOCR 1.2: one ``ocr_page`` a page, one ``ocr_line`` a line, ``x_wconf`` in percent."""
+    body = []
+    for page in sorted({line.page for line in lines}):
+        body.append(f'<div class="ocr_page" id="page_{page}" title="ppageno {page - 1}">')
+        for number, line in enumerate((line for line in lines if line.page == page), 1):
+            x1, y1, x2, y2 = (round(value) for value in line.bounds)
+            body.append(
+                f'<span class="ocr_line" id="line_{page}_{number}" title="bbox {x1} {y1} {x2} {y2}">'
+                f'<span class="ocrx_word" title="bbox {x1} {y1} {x2} {y2}; x_wconf {round(line.score * 100)}">'
+                f"{html.escape(line.text)}</span></span>"
+            )
+        body.append("</div>")
+    head = (
+        '<meta charset="utf-8"/><title>hOCR</title><meta name="ocr-system" content="ocr-gateway"/>'
+        '<meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word"/>'
+    )
+    content = "\n".join(body)
+    tag = language(_text(lines))
+    return f'<!DOCTYPE html>\n<html lang="{tag}"><head>{head}</head><body>\n{content}\n</body></html>\n'

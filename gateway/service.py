@@ -1,0 +1,273 @@
+"""The one flow from an upload to its record; the only place that says HIT, PARTIAL or MISS.
+
+exact (the bytes are known) → pixels (the decoded image is known) → near (a verified copy of a known document)
+→ a reading. Everything cheaper is tried before anything dearer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from gateway.archive import Archive, Found
+from gateway.errors import StoreUnavailable
+from gateway.identity import Options, hamming, result_id
+from gateway.image import ImageLimits, PageRange, decode
+from gateway.matching import Query, Verdict, fingerprint, verify
+from gateway.metrics import Metrics
+from gateway.nomination import Nominator
+from gateway.purge import EdgePurger, PurgeFailed
+from gateway.readers.base import Readings, ReadingTask, no_progress
+from gateway.reading import Progress, can_be_matched, image_facts
+from gateway.record import Match, PageLine, Record
+from gateway.singleflight import SingleFlight
+from gateway.store.base import StoreError
+from gateway.thumbnail import thumbnail
+from worker import memory
+from worker.types import Box
+
+log = logging.getLogger(__name__)
+
+MatchMode = Literal["exact", "near", "none"]
+Word = Literal["HIT", "PARTIAL", "MISS"]
+
+Answer = TypeVar("Answer")
+
+NOMINEES = 3
+RETRY_AFTER_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A record and how it was come by.
+
+    ``detail``: the tier or the kind of match that answered a hit. ``stored``: it can be fetched by its id.
+    ``collapsed``: it was shared with a request that was already being served. ``match``: how this upload matched.
+    """
+
+    record: Record
+    word: Word
+    match: Match
+    detail: str = ""
+    stored: bool = True
+    collapsed: bool = False
+
+
+class Service:
+    """Recognise, look up, delete."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        readings: Readings,
+        nominator: Nominator,
+        purger: EdgePurger,
+        metrics: Metrics,
+        limits: ImageLimits,
+        *,
+        near: bool = True,
+    ) -> None:
+        self._archive = archive
+        self._readings = readings
+        self._nominator = nominator
+        self._purger = purger
+        self._metrics = metrics
+        self._limits = limits
+        self._near = near
+        self._flights: SingleFlight[Outcome] = SingleFlight()
+
+    def recognise(
+        self, upload: bytes, options: Options, mode: MatchMode = "near", progress: Progress = no_progress
+    ) -> Outcome:
+        """The record of ``upload``, from the cheapest place that has it. Raises a :class:`gateway.errors.Refusal`."""
+        wanted = result_id(upload, options)
+        if mode != "none" and (found := self._archive.find(wanted)):
+            outcome = _exact(found)
+        else:
+            try:
+                outcome, shared = self._flights.run(
+                    (wanted, mode), lambda: self._decode_and_answer(wanted, upload, options, mode, progress)
+                )
+            finally:
+                memory.release()
+            outcome = replace(outcome, collapsed=True) if shared else outcome
+            if outcome.stored and mode != "none":
+                self._purger.forget_miss(wanted)
+        self._metrics.answered(outcome.word, outcome.detail)
+        return outcome
+
+    def look_up(self, wanted: str) -> Found | None:
+        """The live record of a result id. Decodes nothing. Raises :class:`StoreUnavailable`."""
+        return _certainly(lambda: self._archive.look_up(wanted))
+
+    def thumbnail(self, wanted: str) -> bytes | None:
+        """WebP bytes of a result's thumbnail. Raises :class:`StoreUnavailable`."""
+        return _certainly(lambda: self._archive.thumbnail(wanted))
+
+    def delete(self, wanted: str) -> None:
+        """Remove a result, what was copied from it, and every trace at the edges, before returning.
+
+        Raises :class:`StoreUnavailable` when a store or an edge did not confirm: asking again finishes the work.
+        """
+        try:
+            copies = self._archive.copies(wanted)
+            for each in (*copies, wanted):
+                self._forget(each)
+            for each in (*copies, wanted):
+                self._purger.purge(each)
+            for copy in copies:
+                self._archive.forget_copy(wanted, copy)
+        except (StoreError, PurgeFailed) as error:
+            log.error("deletion of %s… is incomplete: %s", wanted[:8], error)
+            raise StoreUnavailable(
+                "The result may not be gone from everywhere yet; repeat the request.", retry_after=RETRY_AFTER_SECONDS
+            ) from error
+
+    def _decode_and_answer(
+        self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress
+    ) -> Outcome:
+        document = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None)
+        task = ReadingTask(wanted, upload, document, image_facts(document), options)
+        if mode != "none" and (found := self._archive.find_by_pixels(task.facts.sha256, options)):
+            outcome = self._same_pixels(task, found)
+            if outcome:
+                return outcome
+        if mode == "near" and self._near and can_be_matched(document, options):
+            outcome = self._near_match(task)
+            if outcome:
+                return outcome
+        return self._read(task, progress, replaces=mode == "none")
+
+    def _read(self, task: ReadingTask, progress: Progress, *, replaces: bool) -> Outcome:
+        before = self._archive.find(task.result_id) if replaces else None
+        reading = self._readings.obtain(task, progress)
+        self._metrics.read(reading.record.processing_time_ms / 1000)
+        if reading.record.index_key:
+            self._nominator.add(reading.record.index_key)
+        if replaces:
+            self._retire(reading.record, before.record if before else None)
+        return Outcome(reading.record, "MISS", reading.record.match, stored=reading.stored)
+
+    def _retire(self, fresh: Record, before: Record | None) -> None:
+        """Nothing of the reading ``before`` the ``fresh`` one may answer: here, in copies of it, or at an edge."""
+        try:
+            if before:
+                self._archive.supersede(before, fresh)
+            copies = self._archive.copies(fresh.id)
+            for copy in copies:
+                self._forget(copy)
+            for each in (*copies, fresh.id):
+                self._purger.purge(each)
+            for copy in copies:
+                self._archive.forget_copy(fresh.id, copy)
+        except (StoreError, PurgeFailed) as error:
+            raise StoreUnavailable(
+                "The new reading is stored, but an older one may still be answered somewhere; repeat the request.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ) from error
+
+    def _forget(self, wanted: str) -> None:
+        record = self._archive.delete(wanted)
+        if record and record.index_key:
+            self._nominator.remove(record.index_key)
+
+    def _same_pixels(self, task: ReadingTask, found: Found) -> Outcome | None:
+        source = found.record
+        if source.id == task.result_id:
+            return _exact(found)
+        match = Match("pixels", source.match.source)
+        return self._copy(task, source, match, source.lines, "HIT")
+
+    def _near_match(self, task: ReadingTask) -> Outcome | None:
+        """The lines of a known document that this upload is verified to be a copy of, or ``None``."""
+        page = task.document.pages[0]
+        look = fingerprint(page, task.facts.phash)
+        if look is None:
+            return None
+        query = Query(page)
+        for nominee in self._nominator.nominate(look, NOMINEES):
+            if _suffix(nominee.id) != task.options.suffix():
+                continue
+            found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
+            if found is None or proof is None:
+                continue
+            started = time.thread_time()
+            verdict = verify(proof, query, [line.text for line in found.record.lines])
+            self._metrics.verified(verdict.kind, time.thread_time() - started)
+            outcome = self._judge(task, found.record, verdict)
+            if outcome:
+                return outcome
+        return None
+
+    def _judge(self, task: ReadingTask, source: Record, verdict: Verdict) -> Outcome | None:
+        if verdict.kind == "different":
+            return None
+        boxes = [_box(corners) for corners in verdict.boxes]
+        lines = [replace(line, box=box) for line, box in zip(source.lines, boxes, strict=True)]
+        word: Word = "HIT"
+        if verdict.kind == "doubtful":
+            # Lines that differ say that this is another document: what is taken over must be beyond doubt.
+            again = self._readings.reread(task, [boxes[number] for number in verdict.doubtful])
+            if any(
+                reading.text != source.lines[number].text
+                for number, reading in zip(verdict.doubtful, again, strict=True)
+            ):
+                self._metrics.verified("refuted")
+                return None
+            word = "PARTIAL"
+            for number, reading in zip(verdict.doubtful, again, strict=True):
+                lines[number] = replace(lines[number], score=reading.score)
+        match = Match(
+            "near" if word == "HIT" else "partial",
+            source.id,
+            hamming(task.facts.phash, source.image.phash),
+            len(verdict.doubtful) if word == "PARTIAL" else 0,
+        )
+        return self._copy(task, source, match, lines, word)
+
+    def _copy(
+        self, task: ReadingTask, source: Record, match: Match, lines: list[PageLine] | tuple[PageLine, ...], word: Word
+    ) -> Outcome | None:
+        """Keep ``source``'s reading under this upload's own id; ``None`` when the source vanished meanwhile."""
+        copy = source.copied_to(task.result_id, task.facts, match, lines)
+        stored = self._try(lambda: self._archive.save_copy(copy, thumbnail(task.document.pages[0])))
+        if self._archive.find(source.id) is None:  # deleted while this copy was made: it must not outlive it
+            self._try(lambda: self._archive.delete(copy.id))
+            return None
+        return Outcome(copy, word, match, detail=match.kind, stored=stored)
+
+    def _try(self, store: Callable[[], object]) -> bool:
+        try:
+            store()
+        except StoreError as error:
+            log.error("a copy could not be stored: %s", error)
+            return False
+        return True
+
+
+def _certainly(look_up: Callable[[], Answer]) -> Answer:
+    """A store that cannot be asked is not a store that has nothing."""
+    try:
+        return look_up()
+    except StoreError as error:
+        raise StoreUnavailable(
+            "Results cannot be looked up at the moment; try again.", retry_after=RETRY_AFTER_SECONDS
+        ) from error
+
+
+def _exact(found: Found) -> Outcome:
+    stored = found.record.match
+    return Outcome(found.record, "HIT", Match("exact", stored.source), detail=found.tier)
+
+
+def _suffix(wanted: str) -> str:
+    return wanted[64:]
+
+
+def _box(corners: np.ndarray) -> Box:
+    return tuple((float(x), float(y)) for x, y in corners)

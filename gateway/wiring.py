@@ -1,0 +1,114 @@
+"""The parts of a gateway, chosen by the settings and put together; known only to the app and the command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from gateway.archive import Archive
+from gateway.config import Settings
+from gateway.image import ImageLimits
+from gateway.jobs import Jobs
+from gateway.matching import use_one_thread
+from gateway.metrics import Metrics
+from gateway.nomination import Nominator
+from gateway.purge import EdgePurger
+from gateway.readers.base import Readings
+from gateway.reading import warm_up
+from gateway.service import Service
+from gateway.store import open_journal, open_store
+from gateway.store.base import Store
+from worker import memory
+
+JOB_THREADS = 4
+# A job's lease outlasts one reading; then another process may take the job over.
+LEASE_MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the HTTP layer is built over. :meth:`close` stops it all."""
+
+    settings: Settings
+    store: Store
+    archive: Archive
+    readings: Readings
+    nominator: Nominator
+    metrics: Metrics
+    purger: EdgePurger
+    service: Service
+    jobs: Jobs
+
+    def report(self) -> tuple[bool, dict[str, object]]:
+        """Whether a reading asked for now would run, and the state of each part by name."""
+        self.metrics.indexed(len(self.nominator))
+        stores = self.store.statuses()
+        reading = self.readings.ready()
+        return reading, {
+            "reader": "warm" if reading else "not ready",
+            "stores": stores,
+            "degraded": sorted(name for name, state in stores.items() if state != "ok"),
+            "index": {"loaded": self.nominator.loaded, "entries": len(self.nominator)},
+        }
+
+    def close(self) -> None:
+        """Finish what runs, then release everything."""
+        self.jobs.close()
+        self.nominator.close()
+        self.readings.close()
+        self.purger.close()
+        self.store.close()
+
+
+def assemble(settings: Settings) -> Parts:
+    """Open the stores, start the reader, load the index. Raises :class:`StoreError` when no store can be opened."""
+    use_one_thread()
+    memory.restrain()
+    metrics = Metrics()
+    store = open_store(settings, on_degraded=metrics.degraded)
+    archive = Archive(store, on_failure=lambda operation: metrics.degraded(store.name, operation))
+    readings = open_readings(settings, archive)
+    nominator = Nominator(archive.index_keys, open_journal(settings))
+    nominator.start()
+    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    service = Service(
+        archive,
+        readings,
+        nominator,
+        purger,
+        metrics,
+        image_limits(settings),
+        near=settings.match == "near",
+    )
+    jobs = Jobs(
+        service,
+        store,
+        workers=JOB_THREADS,
+        limit=settings.queue_limit,
+        lease=settings.read_timeout + LEASE_MARGIN_SECONDS,
+    )
+    jobs.resume()
+    warm_up()
+    return Parts(settings, store, archive, readings, nominator, metrics, purger, service, jobs)
+
+
+def image_limits(settings: Settings) -> ImageLimits:
+    """What may be decoded."""
+    return ImageLimits(max_pixels=settings.max_pixels, max_pages=settings.max_pages, pdf_dpi=settings.pdf_dpi)
+
+
+def open_readings(settings: Settings, archive: Archive) -> Readings:
+    """The reader the settings choose, started."""
+    if settings.reader == "queue":
+        from gateway.readers.queue import QueuedReadings
+
+        return QueuedReadings.connect(settings)
+    from gateway.readers.local import LocalReadings, PooledPageReader
+
+    reader = PooledPageReader.from_settings(settings, cores())
+    return LocalReadings(reader, archive, ttl=settings.ttl, timeout=settings.read_timeout)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,217 @@
+"""From a file to its lines: chosen, dropped or pasted; known, new or read again."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+
+import pytest
+from PIL import Image
+
+
+def area(box) -> float:
+    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+
+
+def fits(ink, box) -> bool:
+    """The box holds nearly all of the ink, and not much else; both ``(x1, y1, x2, y2)``."""
+    shared = area((max(ink[0], box[0]), max(ink[1], box[1]), min(ink[2], box[2]), min(ink[3], box[3])))
+    return shared > 0.85 * area(ink) and shared > 0.3 * area(box)
+
+
+def assert_boxes_cover(drawn, boxes) -> None:
+    """Every drawn line has its box where its ink is."""
+    width, height = drawn.image.size
+    assert len(boxes) == len(drawn.lines)
+    for _, (x1, y1, x2, y2) in drawn.lines:
+        assert any(fits((x1 / width, y1 / height, x2 / width, y2 / height), box) for box in boxes)
+
+
+def test_a_dropped_picture_gets_its_lines_with_boxes_where_the_text_is(desk, drawn):
+    page = drawn("增值税电子普通发票", "开票日期：2026年11月18日", "价税合计1280.50")
+    opened = desk()
+    opened.drop(page.file())
+    opened.settled()
+    assert opened.word == "MISS"
+    assert opened.texts == [text for text, _ in page.lines]
+    assert_boxes_cover(page, opened.boxes())
+
+
+def test_a_known_document_is_a_hit_and_its_file_stays_on_the_device(desk, drawn):
+    file = drawn("Delivery note 4711", "Thirty pallets").file()
+    first = desk()
+    first.choose(file)
+    first.settled()
+    assert len(first.uploads()) == 1
+
+    second = desk()
+    second.choose(file)
+    second.settled()
+    assert second.word == "HIT"
+    assert "did not leave this device" in second.said
+    assert second.uploads() == []
+    assert [request.url.rpartition("/")[2] for request in second.look_ups()] == [
+        hashlib.sha256(file["buffer"]).hexdigest()
+    ]
+    assert second.texts == first.texts
+
+
+def test_the_file_travels_only_after_an_unanswered_look_up_and_without_its_name(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Unheard of 20261").file("secret name.png"))
+    opened.settled()
+    look_up, upload = opened.look_ups()[0], opened.uploads()[0]
+    assert opened.requests.index(look_up) < opened.requests.index(upload)
+    assert "secret" not in upload.url + str(upload.all_headers())
+
+
+def test_without_a_secure_context_the_file_is_sent_at_once(desk, drawn):
+    # A page served over plain HTTP from another machine has no crypto.subtle.
+    opened = desk(before=lambda page: page.add_init_script("delete Crypto.prototype.subtle"))
+    opened.choose(drawn("Plain transport").file())
+    opened.settled()
+    assert opened.look_ups() == []
+    assert len(opened.uploads()) == 1
+    assert len(opened.texts) == 1
+
+
+def test_a_known_file_sent_all_the_same_is_a_hit_too(desk, drawn):
+    file = drawn("Sent twice 8080").file()
+    for word in ("MISS", "HIT"):
+        opened = desk(before=lambda page: page.add_init_script("delete Crypto.prototype.subtle"))
+        opened.choose(file)
+        opened.settled()
+        assert opened.word == word
+    assert "This very file was known" in opened.said
+
+
+def test_the_same_picture_in_another_file_is_a_hit(desk, drawn):
+    page = drawn("One picture, two files")
+    opened = desk()
+    opened.choose(page.file("fast.png", compress_level=1))
+    opened.settled()
+    opened.choose(page.file("small.png", compress_level=9))
+    opened.settled()
+    assert [request.url.rpartition("/")[2] for request in opened.uploads()] == ["ocr", "ocr"]
+    assert opened.word == "HIT"
+    assert "from another file" in opened.said
+
+
+def test_the_switch_reads_known_documents_again(desk, drawn):
+    file = drawn("Read me twice").file()
+    opened = desk()
+    opened.choose(file)
+    opened.settled()
+    opened.page.locator("label.switch").click()
+    opened.choose(file)
+    opened.settled()
+    assert [request.url.rpartition("/")[2] for request in opened.uploads()] == ["ocr", "ocr?match=none"]
+    assert len(opened.look_ups()) == 1
+    assert opened.word == "MISS"
+    assert "Read again as asked" in opened.said
+
+
+def test_one_document_can_be_read_again(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Once more please").file())
+    opened.settled()
+    with opened.page.expect_response(lambda response: response.url.endswith("/ocr?match=none")) as answered:
+        opened.page.locator("#reread").click()
+    assert answered.value.headers["x-cache-status"] == "MISS"
+    opened.settled()
+    assert "Read again as asked" in opened.said
+
+
+def test_a_picture_can_be_pasted(desk, drawn):
+    opened = desk()
+    opened.paste(drawn("From the clipboard").file("image.png"))
+    opened.settled()
+    assert len(opened.texts) == 1
+
+
+def test_several_documents_each_get_their_own_lines(desk, drawn):
+    pages = [drawn("Alpha 111"), drawn("Bravo 222", "Charlie 333"), drawn("Delta 444", "Echo 555", "Foxtrot 666")]
+    opened = desk()
+    opened.choose(*(page.file(f"page{number}.png") for number, page in enumerate(pages, 1)))
+    opened.settled()
+    cards = opened.page.locator(".card .open")
+    assert cards.count() == 3
+    for number, page in enumerate(pages):
+        cards.nth(number).click()
+        assert opened.page.locator("h2.name").inner_text() == f"page{number + 1}.png"
+        assert opened.texts == [text for text, _ in page.lines]
+        assert_boxes_cover(page, opened.boxes())
+
+
+def test_a_document_can_be_taken_off_the_list(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Stays here").file("stays.png"), drawn("Goes away").file("goes.png"))
+    opened.settled()
+    opened.page.get_by_role("button", name="Remove goes.png from the list").click()
+    assert opened.page.locator(".card-name").all_inner_texts() == ["stays.png"]
+    opened.page.get_by_role("button", name="Remove stays.png from the list").click()
+    assert opened.page.locator(".invitation").is_visible()
+    assert not opened.page.locator("#desk").is_visible()
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_boxes_fit_a_picture_that_its_exif_mark_turns(desk, drawn, orientation):
+    page = drawn("Turned by the camera", f"Orientation {orientation}")
+    transposed = page.image.transpose({3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    opened = desk()
+    opened.choose(type(page)(transposed, page.lines).file("turned.jpg", quality=92, exif=exif))
+    opened.settled()
+    assert_boxes_cover(page, opened.boxes())
+
+
+def test_what_the_browser_cannot_show_is_shown_by_its_thumbnail_page_by_page(desk, drawn):
+    first, second = drawn("Front page 100"), drawn("Back page 200")
+    opened = desk()
+    opened.choose(first.file("two.tiff", save_all=True, append_images=[second.image]))
+    opened.settled()
+    opened.page.locator(".note").filter(has_text="small picture").wait_for()
+    opened.page.locator(".sheet img").evaluate("picture => picture.decode()")
+    assert opened.page.locator(".sheet img").get_attribute("src").endswith("/thumbnail.webp")
+    assert_boxes_cover(first, opened.boxes())
+    assert opened.page.locator(".page-mark").all_inner_texts() == ["Page 1", "Page 2"]
+
+    opened.page.locator(".line").nth(1).click()
+    assert opened.page.locator(".pages > span").inner_text() == "2 / 2"
+    assert opened.page.locator(".overlay text").all_text_contents() == [second.lines[0][0]]
+
+
+def test_a_pdf_is_shown_by_its_thumbnail(desk, drawn):
+    page = drawn("Portable document 300")
+    opened = desk()
+    opened.choose(page.file("letter.pdf", resolution=200))
+    opened.settled()
+    opened.page.locator(".note").filter(has_text="small picture").wait_for()
+    opened.page.locator(".sheet img").evaluate("picture => picture.decode()")
+    assert_boxes_cover(page, opened.boxes())
+
+
+def test_boxes_stay_on_their_text_at_any_zoom(desk, drawn):
+    page = drawn("Near and far", "Large and small")
+    opened = desk()
+    opened.choose(page.file())
+    opened.settled()
+    widths = []
+    for _ in range(4):
+        widths.append(opened.page.locator(".sheet img").bounding_box()["width"])
+        assert_boxes_cover(page, opened.boxes())
+        opened.page.get_by_role("button", name="Zoom in").click()
+    assert all(small < large for small, large in pairwise(widths))
+    opened.page.get_by_role("button", name="Fit the page into the frame").click()
+    assert opened.page.locator(".sheet img").bounding_box()["width"] == widths[0]
+
+
+def test_nothing_of_a_document_is_kept_by_the_browser(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Confidential 99").file("private.png"))
+    opened.settled()
+    opened.page.locator("#language").click()
+    assert opened.page.url.rstrip("/").count("/") == 2
+    kept = opened.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert kept == '[{"language":"zh"},{},""]'

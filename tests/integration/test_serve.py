@@ -1,0 +1,149 @@
+"""The whole gateway on its embedded default, as a process: it reads, remembers, refuses, survives and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.documents import Invoice, draw_invoice
+from tests.hostile import cases
+from tests.serving import Served, running
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with running("serve", tmp_path_factory.mktemp("data")) as process:
+        yield process
+
+
+def post(served: Served, upload: bytes, **query: str) -> requests.Response:
+    return requests.post(f"{served.url}/ocr", files={"image": ("scan", upload)}, params=query, timeout=60)
+
+
+def recall(invoice: Invoice, text: str) -> float:
+    seen = "".join(text.split())
+    return sum("".join(line.split()) in seen for line in invoice.texts) / len(invoice.texts)
+
+
+def test_a_drawn_invoice_is_read_and_then_answered_from_the_cache(served):
+    invoice = draw_invoice(1)
+    first = post(served, invoice.png())
+    assert (first.status_code, first.headers["X-Cache-Status"]) == (200, "MISS")
+    assert recall(invoice, first.json()["text"]) >= 0.9
+    second = post(served, invoice.png())
+    assert second.headers["X-Cache-Status"] == "HIT"
+    looked_up = requests.get(served.url + first.headers["Content-Location"], timeout=5)
+    assert looked_up.json()["text"] == first.json()["text"]
+    assert second.elapsed < first.elapsed
+
+
+def test_a_reencoded_copy_is_answered_from_the_cache_and_one_other_digit_is_not(served):
+    known = draw_invoice(2, number="24117000000128812885")
+    other = draw_invoice(2, number="24117000000128812835")
+    original = post(served, known.png()).json()
+    copy = post(served, known.jpeg(scale=0.9))
+    assert copy.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
+    assert copy.json()["text"] == original["text"]
+    different = post(served, other.jpeg(scale=0.9))
+    assert different.headers["X-Cache-Status"] == "MISS"
+    assert other.number in different.json()["text"]
+
+
+def test_one_text_line_needs_no_detection(served):
+    line = draw_invoice(3).line("价税合计（小写）¥12,800.50")
+    answer = post(served, line, layout="line").json()
+    assert "".join(answer["text"].split()) == "价税合计（小写）¥12,800.50"
+    assert len(answer["lines"]) == 1
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_a_hostile_file_gets_the_contracts_answer(served, case):
+    upload = {"image": ("scan", case.data, case.content_type)}
+    answer = requests.post(f"{served.url}/ocr", files=upload, timeout=60)
+    assert answer.status_code == case.status
+    if case.status != 200:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["type"] == f"/docs#{case.slug}"
+
+
+def test_it_serves_on_after_all_that(served):
+    assert post(served, draw_invoice(4).png()).status_code == 200
+    assert requests.get(f"{served.url}/readyz", timeout=5).json()["status"] == "ready"
+
+
+def test_many_at_once_are_all_answered_with_their_own_lines(served):
+    invoices = [draw_invoice(1000 + number) for number in range(6)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda invoice: post(served, invoice.png()), invoices * 2))
+    for invoice, answer in zip(invoices * 2, answers, strict=True):
+        assert answer.status_code == 200
+        assert invoice.number in answer.json()["text"]
+
+
+def test_a_killed_reader_costs_one_reading_at_most(served):
+    stop = threading.Event()
+
+    def kill_readers() -> None:
+        while not stop.wait(0.05):
+            readers = _children_of(served.process.pid, "spawn_main")
+            if readers:
+                os.kill(readers[0], signal.SIGKILL)
+                return
+
+    killer = threading.Thread(target=kill_readers)
+    killer.start()
+    answer = post(served, draw_invoice(5).png())
+    stop.set()
+    killer.join()
+    assert answer.status_code in (200, 502)
+    assert post(served, draw_invoice(5).png()).status_code == 200
+
+
+def test_what_was_answered_survives_a_kill(tmp_path):
+    with running("serve", tmp_path) as first:
+        location = post(first, draw_invoice(6).png()).headers["Content-Location"]
+        first.stop(signal.SIGKILL)
+    with running("serve", tmp_path) as second:
+        assert requests.get(second.url + location, timeout=5).status_code == 200
+        again = post(second, draw_invoice(6).jpeg(scale=0.9))
+        assert again.headers["X-Cache-Status"] in ("HIT", "PARTIAL"), "the nomination index is rebuilt at start"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(tmp_path, number):
+    with running("serve", tmp_path) as served:
+        children = _children_of(served.process.pid)
+        assert served.stop(number) == 0
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert time.monotonic() < deadline, "a process was left behind"
+            time.sleep(0.05)
+        assert "Traceback" not in "".join(served.output)
+
+
+def test_what_it_reads_is_nowhere_in_its_log(served):
+    log = "".join(served.output)
+    assert '"route": "/ocr"' in log
+    for secret in (*(text for text in draw_invoice(1).texts if len(text) > 6), "scan"):
+        assert secret not in log
+
+
+def _children_of(pid: int, marker: str = "") -> list[int]:
+    """Process ids below ``pid`` whose command line contains ``marker``."""
+    found, waiting = [], [pid]
+    while waiting:
+        parent = waiting.pop()
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                waiting.append(child)
+                if marker in Path(f"/proc/{child}/cmdline").read_bytes().decode():
+                    found.append(child)
+    return found

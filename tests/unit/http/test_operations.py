@@ -1,0 +1,129 @@
+"""Health, metrics, the description of the API, and what every answer carries."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gateway.app import create_app
+from gateway.config import load_settings
+
+
+def test_alive_asks_nobody(client, store):
+    store.close()
+    assert client.get("/healthz").json == {"status": "alive"}
+
+
+def test_ready_names_its_parts(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json["stores"] == {"sqlite": "ok"}
+    assert answer.json["degraded"] == []
+
+
+def test_without_a_reader_it_is_not_ready(client, gateway, monkeypatch):
+    monkeypatch.setattr(gateway.readings, "ready", lambda: False)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["reader"]) == (503, "not ready")
+
+
+def test_stats_give_hit_rates_by_word_and_tier(client, invoice):
+    for _ in range(4):
+        client.post("/ocr", data=invoice.encoded(), content_type="image/png")
+    stats = client.get("/stats").json
+    assert stats["recognitions"]["by_word"] == {
+        "HIT": {"count": 3, "rate": 0.75},
+        "PARTIAL": {"count": 0, "rate": 0.0},
+        "MISS": {"count": 1, "rate": 0.25},
+    }
+    assert stats["recognitions"]["by_detail"]["sqlite"]["count"] == 3
+    assert stats["readings"]["count"] == 1
+
+
+def test_metrics_are_in_the_prometheus_format(client, invoice):
+    client.post("/ocr", data=invoice.encoded(), content_type="image/png")
+    text = client.get("/metrics").text
+    assert 'ocr_answers_total{detail="reading",word="MISS"} 1.0' in text
+    assert re.search(r'ocr_request_seconds_count\{method="POST",route="/ocr",status="200"\} 1.0', text)
+
+
+def test_the_description_is_valid_openapi(client):
+    assert list(OpenAPIV31SpecValidator(client.get("/openapi.json").json).iter_errors()) == []
+
+
+def test_every_address_is_described_and_every_described_address_exists(client):
+    described = {
+        (path, method.upper())
+        for path, item in client.get("/openapi.json").json["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    routed = {
+        (
+            re.sub(
+                r"<(?:\w+:)?(\w+)>",
+                lambda name: "{" + name[1].replace("result_id", "id").replace("job_id", "job") + "}",
+                rule.rule,
+            ),
+            method,
+        )
+        for rule in client.application.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    for_people = {("/", "GET"), ("/docs", "GET"), ("/openapi.json", "GET"), ("/static/{name}", "GET")}
+    assert described == routed - for_people
+
+
+def test_a_real_answer_fits_its_description(client, invoice):
+    from jsonschema import Draft202012Validator
+
+    document = client.get("/openapi.json").json
+    answer = client.post("/ocr", data=invoice.encoded(), content_type="image/png").json
+    schema = {"$ref": "#/components/schemas/Result", "components": document["components"]}
+    assert list(Draft202012Validator(schema).iter_errors(answer)) == []
+
+
+def test_the_problem_types_lead_to_their_explanations(client):
+    docs = client.get("/docs").text
+    for slug in ("bad-request", "too-large", "broken-image", "overloaded", "store-unavailable"):
+        assert f'id="{slug}"' in docs
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_pages_run_nothing_that_is_not_their_own(client, path):
+    with client.get(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "unsafe-inline" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_every_answer_has_a_request_id_and_keeps_a_harmless_one(client):
+    assert client.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
+    assert client.get("/healthz", headers={"X-Request-ID": "a b\x7f<"}).headers["X-Request-ID"] != "a b\x7f<"
+    assert client.get("/nowhere").json["request_id"]
+
+
+class TestOrigins:
+    def test_none_is_allowed_by_default(self, client):
+        answer = client.get("/healthz", headers={"Origin": "https://erp.example"})
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+    def test_the_configured_ones_are(self, parts):
+        settings = load_settings(cors_origins=("https://erp.example",))
+        client = create_app(settings, parts).test_client()
+        allowed = client.options("/ocr", headers={"Origin": "https://erp.example"})
+        assert allowed.headers["Access-Control-Allow-Origin"] == "https://erp.example"
+        assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        other = client.get("/healthz", headers={"Origin": "https://evil.example"})
+        assert "Access-Control-Allow-Origin" not in other.headers
+        assert "Origin" in other.headers["Vary"]
+
+
+def test_the_description_is_one_readable_file():
+    from importlib.resources import files
+
+    text = (files("gateway.http") / "openapi.json").read_text("utf-8")
+    assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,247 @@
+"""``POST /ocr`` and the first clients' addresses, as the contract words them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import pytest
+
+from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut
+from gateway.identity import Options, result_id
+
+
+def form(*images: bytes):
+    return {"data": {"image": [(io.BytesIO(image), "x.png") for image in images]}}
+
+
+def texts(drawing) -> list[str]:
+    return [line.text for line in drawing.lines]
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda image: form(image),
+        lambda image: {"json": {"image": base64.b64encode(image).decode()}},
+        lambda image: {"json": {"image": "data:image/png;base64," + base64.b64encode(image).decode()}},
+        lambda image: {"data": image, "content_type": "image/png"},
+        lambda image: {"data": image, "content_type": "image/jpeg"},
+        lambda image: {"data": image, "content_type": "application/octet-stream"},
+    ],
+    ids=["multipart", "base64", "data-url", "raw", "raw-with-a-wrong-type", "octets"],
+)
+def test_an_image_is_taken_in_any_wrapping(client, invoice, request_of):
+    upload = invoice.encoded()
+    answer = client.post("/ocr", **request_of(upload))
+    assert answer.status_code == 200
+    assert answer.json["id"] == result_id(upload)
+    assert [line["text"] for line in answer.json["lines"]] == texts(invoice)
+
+
+def test_the_answer_says_where_it_came_from(client, invoice):
+    upload = invoice.encoded()
+    first, second = client.post("/ocr", **form(upload)), client.post("/ocr", **form(upload))
+    assert first.headers["X-Cache-Status"] == "MISS"
+    assert first.headers["Cache-Status"] == "ocr-gateway; fwd=uri-miss; stored"
+    assert second.headers["X-Cache-Status"] == "HIT"
+    assert second.headers["Cache-Status"] == "ocr-gateway; hit; detail=sqlite"
+    assert second.json["match"] == {"kind": "exact", "source": result_id(upload), "distance": 0, "reread_lines": 0}
+    for answer in (first, second):
+        assert answer.headers["Content-Location"] == f"/results/{result_id(upload)}"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["ETag"].startswith('"')
+
+
+def test_min_score_filters_the_answer_only(client, invoice):
+    client.post("/ocr?min_score=0.99", **form(invoice.encoded()))
+    assert client.post("/ocr?min_score=0.99", **form(invoice.encoded())).json["lines"] == []
+    assert len(client.post("/ocr", **form(invoice.encoded())).json["lines"]) == len(invoice.lines)
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "content_type"),
+    [
+        ("", "*/*", "application/json"),
+        ("", "text/plain", "text/plain; charset=utf-8"),
+        ("", "text/csv", "text/csv; charset=utf-8"),
+        ("?format=hocr", "application/json", "text/vnd.hocr+html; charset=utf-8"),
+        ("?format=text", "*/*", "text/plain; charset=utf-8"),
+    ],
+)
+def test_the_format_follows_the_query_or_accept(client, invoice, query, accept, content_type):
+    answer = client.post("/ocr" + query, **form(invoice.encoded()), headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == content_type
+    assert texts(invoice)[0] in answer.text
+
+
+def test_a_batch_is_answered_in_order_and_one_bad_image_spoils_nothing(client, gateway, invoice):
+    answer = client.post("/ocr", **form(invoice.encoded(), b"no image", invoice.encoded()))
+    assert answer.status_code == 200
+    first, second, third = answer.json["results"]
+    assert (first["success"], second["success"], third["success"]) == (True, False, True)
+    assert (second["status"], second["type"]) == (415, "/docs#unsupported-image")
+    assert third["cache_status"].startswith("ocr-gateway; hit")
+    assert answer.headers["X-Cache-Status"] == "MISS"
+
+
+def test_the_line_layout_is_another_reading(client, invoice):
+    upload = invoice.encoded()
+    answer = client.post("/ocr?layout=line", **form(upload))
+    assert answer.json["id"] == result_id(upload, Options(layout="line"))
+
+
+class TestFirstClients:
+    """The calls that the project's first clients make, with the answers they read."""
+
+    def test_base64_in_json(self, client, invoice):
+        body = json.dumps({"image": base64.b64encode(invoice.encoded()).decode()})
+        answer = client.post("/ocr", data=body, content_type="application/json").json
+        assert answer["success"] is True
+        assert answer["text"] == "\n".join(texts(invoice))
+        assert 0 <= answer["confidence"] <= 1
+        assert answer["processing_time_ms"] >= 0
+
+    def test_api_ocr(self, client, invoice):
+        assert client.post("/api/ocr", **form(invoice.encoded())).json["text"] == "\n".join(texts(invoice))
+
+    def test_predict(self, client, invoice):
+        answer = client.post("/ocr/predict", **form(invoice.encoded()))
+        assert set(answer.json) == {"success", "results", "processing_time"}
+        assert answer.json["results"][0] == {"text": texts(invoice)[0], "confidence": 0.97}
+        assert answer.headers["X-Cache-Status"] == "MISS"
+
+    def test_structured_output(self, client, invoice):
+        answer = client.post("/ocr", **form(invoice.encoded())).json
+        assert len(answer["boxes"]) == len(answer["scores"]) == len(invoice.lines)
+        assert all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in answer["boxes"])
+        assert answer["language"] == "en"
+
+    @pytest.mark.parametrize("address", ["/api/ocr", "/ocr/predict"])
+    def test_one_image_each(self, client, invoice, assert_problem, address):
+        assert_problem(client.post(address, **form(invoice.encoded(), invoice.encoded())), 400, "bad-request")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "request_of",
+        [
+            {},
+            {"data": b"", "content_type": "image/png"},
+            {"data": {"picture": (io.BytesIO(b"x"), "x.png")}},
+            {"data": {"image": "text"}, "content_type": "multipart/form-data"},
+            {"data": {"image": (io.BytesIO(b""), "x.png")}},
+            {"json": {}},
+            {"json": {"image": ""}},
+            {"json": {"image": 5}},
+            {"json": ["image"]},
+            {"json": {"image": "not base64!"}},
+            {"json": {"image": "data:image/png,abc"}},
+            {"json": {"image": "QUJD", "lang": "zh"}},
+            {"data": b"{", "content_type": "application/json"},
+        ],
+    )
+    def test_what_holds_no_image_is_a_bad_request(self, client, assert_problem, request_of):
+        assert_problem(client.post("/ocr", **request_of), 400, "bad-request")
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "match=maybe",
+            "layout=page",
+            "min_score=2",
+            "min_score=nan",
+            "min_score=x",
+            "format=xml",
+            "colour=1",
+            "match=near&match=none",
+            "pages=0",
+            "pages=3-1",
+            "pages=a",
+        ],
+    )
+    def test_a_bad_query_value_is_named(self, client, invoice, assert_problem, query):
+        document = assert_problem(client.post(f"/ocr?{query}", **form(invoice.encoded())), 400, "bad-request")
+        assert query.split("=")[0] in document["detail"]
+
+    def test_other_content_types_are_unsupported(self, client, assert_problem):
+        assert_problem(client.post("/ocr", data=b"<svg/>", content_type="text/html"), 415, "unsupported-image")
+
+    def test_bytes_that_are_no_image_are_unsupported_whatever_their_type_says(self, client, assert_problem):
+        assert_problem(client.post("/ocr", data=b"hello", content_type="image/png"), 415, "unsupported-image")
+
+    @pytest.mark.parametrize(
+        "request_of",
+        [
+            lambda data: {"data": data, "content_type": "image/png"},
+            lambda data: form(data),
+            lambda data: {"json": {"image": base64.b64encode(data).decode()}},
+            lambda data: {
+                "input_stream": io.BytesIO(data),
+                "content_type": "image/png",
+                "headers": {"Transfer-Encoding": "chunked"},
+                "environ_overrides": {"wsgi.input_terminated": True},
+            },
+        ],
+        ids=["raw", "multipart", "base64", "chunked"],
+    )
+    def test_too_many_bytes_are_refused(self, client, assert_problem, request_of):
+        assert_problem(client.post("/ocr", **request_of(bytes(300_001))), 413, "too-large")
+
+    def test_too_many_images_are_refused(self, client, invoice, assert_problem):
+        assert_problem(client.post("/ocr", **form(*[invoice.encoded()] * 4)), 413, "too-large")
+
+    def test_a_truncated_image_is_broken(self, client, invoice, assert_problem):
+        upload = invoice.encoded()
+        assert_problem(client.post("/ocr", **form(upload[: len(upload) // 2])), 422, "broken-image")
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [(ReadingFailed("No."), 502), (Overloaded("No.", retry_after=2), 503), (ReadingTimedOut("No."), 504)],
+    )
+    def test_a_failed_reading_is_named(self, client, gateway, invoice, assert_problem, error, status):
+        def fail() -> None:
+            raise error
+
+        gateway.reader.on_read = fail
+        answer = client.post("/ocr", **form(invoice.encoded()))
+        assert_problem(answer, status, error.slug)
+        assert answer.headers.get("Retry-After") == ("2" if status == 503 else None)
+        assert client.get(f"/results/{result_id(invoice.encoded())}").status_code == 404
+
+    def test_a_fault_of_ours_is_a_problem_too_and_quotes_nothing(
+        self, client, gateway, invoice, assert_problem, caplog
+    ):
+        def fail() -> None:
+            raise KeyError("secret text of a document")
+
+        gateway.reader.on_read = fail
+        client.application.testing = False
+        document = assert_problem(client.post("/ocr", **form(invoice.encoded())), 500, "internal-error")
+        assert "secret" not in json.dumps(document) + caplog.text
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/nowhere", 404),
+            ("GET", "/ocr", 405),
+            ("PUT", "/results/" + "0" * 64, 405),
+            ("GET", "/static/no", 404),
+        ],
+    )
+    def test_the_frameworks_own_errors_have_the_same_shape(self, client, assert_problem, method, path, status):
+        answer = client.open(path, method=method)
+        assert_problem(answer, status)
+        assert ("Allow" in answer.headers) == (status == 405)
+
+
+def test_no_text_or_full_id_of_a_document_is_logged(client, invoice, caplog):
+    caplog.set_level("DEBUG")
+    upload = invoice.encoded()
+    client.post("/ocr", **form(upload))
+    client.get(f"/results/{result_id(upload)}")
+    client.post("/ocr", **form(upload[:3000]))
+    assert caplog.records
+    for secret in (*texts(invoice), result_id(upload), "x.png"):
+        assert secret not in caplog.text

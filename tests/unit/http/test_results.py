@@ -1,0 +1,94 @@
+"""``/results/<id>``: the stored record in its clothes, fresh until it expires and not a second longer."""
+
+from __future__ import annotations
+
+import io
+import time
+from email.utils import parsedate_to_datetime
+
+import pytest
+from PIL import Image
+
+from gateway.identity import result_id
+
+
+@pytest.fixture
+def address(client, invoice) -> str:
+    client.post("/ocr", data=invoice.encoded(), content_type="image/png")
+    return f"/results/{result_id(invoice.encoded())}"
+
+
+def test_the_stored_answer_comes_back(client, invoice, address):
+    answer = client.get(address)
+    assert answer.status_code == 200
+    assert answer.json["text"] == "\n".join(line.text for line in invoice.lines)
+    assert answer.json["match"]["kind"] == "none"
+
+
+def test_freshness_ends_when_the_record_expires(client, gateway, address):
+    record = gateway.service.look_up(address.removeprefix("/results/")).record
+    headers = client.get(address).headers
+    assert parsedate_to_datetime(headers["Expires"]).timestamp() == record.expires_at
+    assert headers["X-Accel-Expires"] == f"@{record.expires_at - 1}", "nginx answers through the second it is given"
+    assert headers["Cache-Control"] == "public", "a max-age would be counted anew by every cache"
+    assert headers["Vary"] == "Accept-Encoding"
+
+
+def test_nginx_reads_its_own_header_before_cache_control(client, address):
+    for path in (address, "/results/" + "0" * 64):
+        names = [name for name, _ in client.get(path).headers]
+        assert names.index("X-Accel-Expires") < names.index("Cache-Control")
+
+
+@pytest.mark.parametrize("clothes", ["", "/text", "/lines.csv", "/hocr", "/thumbnail.webp"])
+def test_an_etag_saves_the_body(client, address, clothes):
+    first = client.get(address + clothes)
+    again = client.get(address + clothes, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert not first.headers["ETag"].startswith("W/")
+
+
+@pytest.mark.parametrize("clothes", ["", "/text", "/lines.csv", "/hocr", "/thumbnail.webp"])
+def test_head_has_the_headers_without_the_body(client, address, clothes):
+    whole, head = client.get(address + clothes), client.head(address + clothes)
+    assert head.data == b""
+    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+    assert head.headers["ETag"] == whole.headers["ETag"]
+
+
+def test_the_thumbnail_is_a_small_picture(client, address):
+    answer = client.get(address + "/thumbnail.webp")
+    assert answer.headers["Content-Type"] == "image/webp"
+    with Image.open(io.BytesIO(answer.data)) as image:
+        assert max(image.size) == 320
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "x", "0" * 63, "0" * 64 + "-0123456", "A" * 64, "..", "%2e%2e", "0" * 65])
+def test_unknown_ids_and_things_that_are_no_ids_look_the_same(client, assert_problem, name):
+    assert_problem(client.get(f"/results/{name}"), 404, "not-found")
+
+
+def test_a_missing_result_is_absorbed_at_the_edge_for_a_second_only(client):
+    headers = client.get("/results/" + "0" * 64).headers
+    assert headers["X-Accel-Expires"] == "1"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_a_deleted_result_is_gone(client, address):
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == 404
+    assert client.delete(address).status_code == 204
+
+
+def test_looking_up_reads_nothing(client, gateway, address):
+    reads = gateway.reader.reads
+    for _ in range(3):
+        client.get(address)
+    assert gateway.reader.reads == reads
+
+
+def test_a_record_that_expires_is_not_answered(client, gateway, store, address):
+    key = "results/" + address.removeprefix("/results/")
+    store.put(key, store.get(key).value, int(time.time()))
+    assert client.get(address).status_code == 404

@@ -1,0 +1,63 @@
+"""Records: what is written can be read back, and only that."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.record import RECORD_VERSION, EngineFacts, ImageFacts, Match, PageLine, Record, RecordError
+
+texts = st.text(st.characters(codec="utf-8"), max_size=40)
+numbers = st.floats(0, 10_000, allow_nan=False)
+points = st.tuples(numbers, numbers)
+lines = st.builds(PageLine, texts, st.floats(0, 1), st.tuples(points, points, points, points), st.integers(1, 20))
+
+
+def record(*page_lines: PageLine, **changes) -> Record:
+    fields = {
+        "id": "a" * 64,
+        "lines": page_lines,
+        "image": ImageFacts(100, 50, "b" * 64, "0123456789abcdef"),
+        "match": Match("none", "a" * 64),
+        "engine": EngineFacts("crnn", "r1"),
+        "processing_time_ms": 12.5,
+        "created_at": 1_700_000_000.25,
+        "expires_at": 1_700_604_800,
+    }
+    return Record(**(fields | changes))
+
+
+@given(st.lists(lines, max_size=5))
+def test_a_record_survives_its_bytes(page_lines):
+    original = record(*page_lines)
+    assert Record.from_bytes(original.to_bytes()) == original
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_no_record(data):
+    with pytest.raises(RecordError):
+        Record.from_bytes(data)
+
+
+@pytest.mark.parametrize("change", [{"version": RECORD_VERSION + 1}, {"lines": None}, {"surprise": 1}, {"image": {}}])
+def test_another_version_or_shape_is_no_record(change):
+    data = json.dumps(json.loads(record().to_bytes()) | change).encode()
+    with pytest.raises(RecordError):
+        Record.from_bytes(data)
+
+
+def test_a_copy_keeps_the_times_of_the_reading_and_takes_its_own_identity():
+    source = record(index_key="index/1")
+    copy = source.copied_to("c" * 64, ImageFacts(1, 2, "d" * 64, "f" * 16), Match("near", source.id, 2), source.lines)
+    assert (copy.created_at, copy.expires_at) == (source.created_at, source.expires_at)
+    assert copy.index_key == ""
+    assert copy.match.source == source.id
+
+
+def test_confidence_weighs_lines_by_their_characters():
+    box = ((0, 0), (1, 0), (1, 1), (0, 1))
+    assert record(PageLine("abc", 1.0, box), PageLine("d", 0.2, box)).confidence == pytest.approx(0.8)
+    assert record().confidence == 0.0

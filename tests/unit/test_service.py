@@ -1,0 +1,306 @@
+"""The one flow: what is answered from where, and what is never answered."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gateway.errors import BrokenImage, ReadingFailed, StoreUnavailable
+from gateway.identity import Options, result_id
+from gateway.purge import PurgeFailed
+from gateway.store.base import StoreError
+from tests.doubles import Drawing, build_gateway, draw_invoice
+
+PLAIN = Options()
+
+
+def resized(drawing: Drawing, scale: float, quality: int = 80) -> bytes:
+    height, width, _ = drawing.page.shape
+    image = Image.fromarray(drawing.page).resize(
+        (round(width * scale), round(height * scale)), Image.Resampling.LANCZOS
+    )
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def texts(outcome) -> list[str]:
+    return [line.text for line in outcome.record.lines]
+
+
+def expected(drawing: Drawing) -> list[str]:
+    return [line.text for line in drawing.lines]
+
+
+class TestKnownDocuments:
+    def test_a_new_document_is_read_and_stored(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        outcome = gateway.service.recognise(drawing.encoded(), PLAIN)
+        assert (outcome.word, outcome.stored, outcome.match.kind) == ("MISS", True, "none")
+        assert texts(outcome) == expected(drawing)
+        assert gateway.service.look_up(outcome.record.id).record == outcome.record
+
+    def test_the_same_bytes_are_answered_without_decoding(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        first = gateway.service.recognise(drawing.encoded(), PLAIN)
+        monkeypatch.setattr("gateway.service.decode", None)
+        again = gateway.service.recognise(drawing.encoded(), PLAIN)
+        assert (again.word, again.match.kind, again.detail) == ("HIT", "exact", "sqlite")
+        assert again.record == first.record
+        assert gateway.reader.reads == 1
+
+    def test_the_same_pixels_in_another_file_are_a_hit_under_their_own_id(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        first = gateway.service.recognise(drawing.encoded("PNG"), PLAIN)
+        again = gateway.service.recognise(drawing.encoded("BMP"), PLAIN, "exact")
+        assert (again.word, again.match.kind, again.match.source) == ("HIT", "pixels", first.record.id)
+        assert again.record.id == result_id(drawing.encoded("BMP"))
+        assert gateway.service.look_up(again.record.id).record.lines == first.record.lines
+        assert gateway.reader.reads == 1
+
+    def test_a_reencoded_smaller_copy_is_a_hit_with_its_own_boxes(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        again = gateway.service.recognise(resized(drawing, 0.8), PLAIN)
+        assert again.word in ("HIT", "PARTIAL")
+        assert again.match.kind in ("near", "partial")
+        assert texts(again) == expected(drawing)
+        assert gateway.reader.reads == 1
+        for line, true in zip(again.record.lines, drawing.lines, strict=True):
+            assert np.abs(np.array(line.box) - 0.8 * np.array(true.box)).max() < 4
+
+    @pytest.mark.parametrize("scale", [1.0, 0.8])
+    def test_another_filling_of_the_template_is_never_answered_from_it(self, gateway, scale):
+        known, other = gateway.reader.knows(draw_invoice(1288)), draw_invoice(1283)
+        gateway.service.recognise(known.encoded(), PLAIN)
+        upload = resized(other, scale)
+        with Image.open(io.BytesIO(upload)) as image:
+            gateway.reader.knows(Drawing(np.asarray(image), other.lines))
+        outcome = gateway.service.recognise(upload, PLAIN)
+        assert outcome.word == "MISS"
+        assert texts(outcome) == expected(other)
+
+    def test_lines_that_read_differently_make_it_another_document(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        _force_doubt(monkeypatch, lines=(4,))
+        gateway.reader.reread_text = lambda text: text.replace("1", "7")
+        assert gateway.service.recognise(resized(drawing, 0.9), PLAIN).word == "MISS"
+
+    def test_doubtful_lines_that_read_as_recorded_are_a_partial(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        _force_doubt(monkeypatch, lines=(4, 5))
+        outcome = gateway.service.recognise(resized(drawing, 0.9), PLAIN)
+        assert (outcome.word, outcome.match.kind, outcome.match.reread_lines) == ("PARTIAL", "partial", 2)
+        assert texts(outcome) == expected(drawing)
+        assert outcome.record.lines[4].score == 0.9
+
+    def test_a_copy_is_never_the_proof_for_another(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN)
+        copy = gateway.service.recognise(resized(drawing, 0.9), PLAIN)
+        assert copy.word != "MISS"
+        assert gateway.archive.proof(copy.record.id) is None
+        third = gateway.service.recognise(resized(drawing, 0.8), PLAIN)
+        assert third.match.source == original.record.id
+
+    def test_exact_mode_and_line_layout_never_match_by_look(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        assert gateway.service.recognise(resized(drawing, 0.9), PLAIN, "exact").word == "MISS"
+        assert gateway.service.recognise(resized(drawing, 0.8), Options(layout="line")).word == "MISS"
+
+    def test_options_are_part_of_the_identity(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        plain = gateway.service.recognise(drawing.encoded(), PLAIN)
+        line = gateway.service.recognise(drawing.encoded(), Options(layout="line"))
+        assert line.word == "MISS"
+        assert line.record.id.startswith(plain.record.id + "-")
+
+    def test_a_blank_page_nominates_nothing(self, gateway):
+        blank = Drawing(np.full((300, 300, 3), 255, np.uint8), ())
+        first = gateway.service.recognise(blank.encoded(), PLAIN)
+        assert first.record.index_key == ""
+        assert gateway.service.recognise(resized(blank, 0.5), PLAIN).word == "MISS"
+
+
+class TestLifetime:
+    def test_a_copy_expires_with_the_reading_it_came_from(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        for upload in (drawing.encoded("BMP"), resized(drawing, 0.9)):
+            assert gateway.service.recognise(upload, PLAIN).record.expires_at == original.expires_at
+
+    def test_a_result_is_gone_at_its_second(self, store):
+        gateway = build_gateway(store, ttl=1)
+        drawing = gateway.reader.knows(draw_invoice(1))
+        record = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        time.sleep(max(0.0, record.expires_at - time.time()))
+        assert gateway.service.look_up(record.id) is None
+        assert gateway.service.recognise(resized(drawing, 0.9), PLAIN).word == "MISS"
+
+    def test_match_none_reads_again_and_replaces_what_was_stored(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        copy = gateway.service.recognise(resized(drawing, 0.9), PLAIN).record
+        gateway.reader.known = {key: lines[:1] for key, lines in gateway.reader.known.items()}
+        fresh = gateway.service.recognise(drawing.encoded(), PLAIN, "none")
+        assert (fresh.word, len(fresh.record.lines)) == ("MISS", 1)
+        assert gateway.service.look_up(fresh.record.id).record == fresh.record
+        assert gateway.service.look_up(copy.id) is None, "a copy of the old reading must not outlive it"
+
+    def test_match_none_turns_a_copy_into_a_reading_of_its_own(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        upload = resized(drawing, 0.9)
+        gateway.service.recognise(upload, PLAIN)
+        own = gateway.service.recognise(upload, PLAIN, "none").record
+        assert own.match.source == own.id
+        gateway.service.delete(original.id)
+        assert gateway.service.look_up(own.id) is not None
+
+
+class TestDeletion:
+    def test_what_was_deleted_is_nowhere(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        gateway.service.recognise(drawing.encoded("BMP"), PLAIN)
+        gateway.service.recognise(resized(drawing, 0.9), PLAIN)
+        gateway.service.delete(original.id)
+        assert list(store.scan("")) == []
+        assert gateway.service.recognise(resized(drawing, 0.8), PLAIN).word == "MISS"
+
+    def test_deleting_a_copy_leaves_the_original(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        copy = gateway.service.recognise(resized(drawing, 0.9), PLAIN).record
+        gateway.service.delete(copy.id)
+        assert gateway.service.look_up(copy.id) is None
+        assert gateway.service.look_up(original.id).record == original
+
+    def test_an_unconfirmed_deletion_says_so_and_can_be_repeated(self, gateway, store, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        copy = gateway.service.recognise(resized(drawing, 0.9), PLAIN).record
+        purged, broken = [], [True]
+
+        def purge(wanted: str) -> None:
+            if broken[0]:
+                raise PurgeFailed(["http://edge"])
+            purged.append(wanted)
+
+        monkeypatch.setattr(gateway.purger, "purge", purge)
+        with pytest.raises(StoreUnavailable):
+            gateway.service.delete(original.id)
+        broken[0] = False
+        gateway.service.delete(original.id)
+        assert sorted(purged) == sorted([original.id, copy.id])
+        assert list(store.scan("")) == []
+
+    def test_a_copy_made_while_its_source_is_deleted_does_not_survive(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        save = gateway.archive.save_copy
+
+        def delete_then_save(*arguments) -> None:
+            gateway.service.delete(original.id)
+            save(*arguments)
+
+        monkeypatch.setattr(gateway.archive, "save_copy", delete_then_save)
+        upload = resized(drawing, 0.9)
+        outcome = gateway.service.recognise(upload, PLAIN)
+        assert outcome.word == "MISS"
+        assert outcome.record.match.source == outcome.record.id
+
+
+class TestFailures:
+    def test_a_refused_image_leaves_no_trace(self, gateway, store):
+        with pytest.raises(BrokenImage):
+            gateway.service.recognise(draw_invoice(1).encoded()[:2000], PLAIN)
+        assert list(store.scan("")) == []
+
+    def test_a_failed_reading_leaves_no_trace(self, gateway, store):
+        def fail() -> None:
+            raise ReadingFailed("no")
+
+        gateway.reader.on_read = fail
+        with pytest.raises(ReadingFailed):
+            gateway.service.recognise(draw_invoice(1).encoded(), PLAIN)
+        assert list(store.scan("")) == []
+
+    def test_a_store_that_is_down_costs_a_reading_and_says_that_nothing_was_kept(self, gateway, store, monkeypatch):
+        def down(*_):
+            raise StoreError("down")
+
+        for operation in ("get", "put", "add", "scan"):
+            monkeypatch.setattr(type(store), operation, down)
+        drawing = gateway.reader.knows(draw_invoice(1))
+        outcome = gateway.service.recognise(drawing.encoded(), PLAIN)
+        assert (outcome.word, outcome.stored, texts(outcome)) == ("MISS", False, expected(drawing))
+
+    def test_a_look_up_that_cannot_be_made_is_no_miss(self, gateway, store, monkeypatch):
+        def down(*_):
+            raise StoreError("down")
+
+        monkeypatch.setattr(type(store), "get", down)
+        with pytest.raises(StoreUnavailable):
+            gateway.service.look_up("0" * 64)
+
+    def test_an_unreadable_record_is_a_miss(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        record = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        store.put(f"results/{record.id}", b'{"version": 99}', record.expires_at)
+        assert gateway.service.recognise(drawing.encoded(), PLAIN).word == "MISS"
+
+    def test_an_unreadable_proof_is_no_match(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        record = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        store.put(f"proofs/{record.id}", b"garbage", record.expires_at)
+        assert gateway.service.recognise(resized(drawing, 0.9), PLAIN).word == "MISS"
+
+
+def test_concurrent_uploads_of_one_image_are_read_once(gateway):
+    drawing = gateway.reader.knows(draw_invoice(1))
+    entered, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        release.wait(10)
+
+    gateway.reader.on_read = wait
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(gateway.service.recognise, drawing.encoded(), PLAIN) for _ in range(8)]
+        entered.wait(10)
+        release.set()
+        outcomes = [each.result(20) for each in waiting]
+    assert gateway.reader.reads == 1
+    assert all(texts(outcome) == expected(drawing) for outcome in outcomes)
+    assert sum(outcome.word == "MISS" and not outcome.collapsed for outcome in outcomes) == 1
+
+
+def test_a_restarted_gateway_nominates_what_was_stored_before(gateway, store):
+    drawing = gateway.reader.knows(draw_invoice(1))
+    gateway.service.recognise(drawing.encoded(), PLAIN)
+    restarted = build_gateway(store)
+    assert restarted.service.recognise(resized(drawing, 0.9), PLAIN).word != "MISS"
+
+
+def _force_doubt(monkeypatch, lines: tuple[int, ...]) -> None:
+    """Makes the matcher doubt ``lines`` of whatever it would have accepted."""
+    from dataclasses import replace
+
+    from gateway.matching import verify
+
+    def doubtful(*arguments):
+        verdict = verify(*arguments)
+        assert verdict.kind != "different"
+        return replace(verdict, kind="doubtful", doubtful=lines)
+
+    monkeypatch.setattr("gateway.service.verify", doubtful)
