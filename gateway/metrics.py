@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -31,6 +32,12 @@ class Metrics:
         self._readings = Histogram("ocr_reading_seconds", "Time of one reading.", buckets=SECONDS, registry=registry)
         self._verdicts = Counter(
             "ocr_verdicts_total", "Verdicts on nominated documents.", ["verdict"], registry=registry
+        )
+        self._reasons = Counter(
+            "ocr_verdict_reasons_total",
+            "What kept nominees from being the same document.",
+            ["reason"],
+            registry=registry,
         )
         self._verifications = Histogram(
             "ocr_verification_cpu_seconds", "CPU time of one verification.", buckets=SECONDS, registry=registry
@@ -64,11 +71,16 @@ class Metrics:
         """One reading ran."""
         self._readings.observe(seconds)
 
-    def verified(self, verdict: str, cpu_seconds: float | None = None) -> None:
-        """One nominee was judged; without ``cpu_seconds`` the verdict came from reading lines again."""
+    def verified(self, verdict: str, reasons: Iterable[str], cpu_seconds: float) -> None:
+        """One nominee was compared."""
         self._verdicts.labels(verdict).inc()
-        if cpu_seconds is not None:
-            self._verifications.observe(cpu_seconds)
+        for reason in reasons:
+            self._reasons.labels(reason).inc()
+        self._verifications.observe(cpu_seconds)
+
+    def refuted(self) -> None:
+        """Lines in doubt, read again, did not read as recorded: the nominee was another document after all."""
+        self._verdicts.labels("refuted").inc()
 
     def degraded(self, tier: str, operation: str) -> None:
         """A store failed and the request went on without it."""

@@ -198,7 +198,7 @@ class Service:
                 continue
             started = time.thread_time()
             verdict = verify(proof, query, [line.text for line in found.record.lines])
-            self._metrics.verified(verdict.kind, time.thread_time() - started)
+            self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
             outcome = self._judge(task, found.record, verdict)
             if outcome:
                 return outcome
@@ -217,7 +217,7 @@ class Service:
                 reading.text != source.lines[number].text
                 for number, reading in zip(verdict.doubtful, again, strict=True)
             ):
-                self._metrics.verified("refuted")
+                self._metrics.refuted()
                 return None
             word = "PARTIAL"
             for number, reading in zip(verdict.doubtful, again, strict=True):

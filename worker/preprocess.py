@@ -43,12 +43,15 @@ class Preprocess:
         return self.resize(image)
 
     def resize(self, image: np.ndarray) -> np.ndarray:
-        """Grey ``(h, w)`` to ``(height, w')``: area averages downwards, cubic upwards."""
+        """Grey ``(h, w)`` to ``(height, w')``: area averages downwards, linear upwards.
+
+        Cubic, which overshoots at strokes, read worse: see docs/recogniser.md.
+        """
         height, width = image.shape
         if height == self.height:
             return image
         scaled = max(1, round(width * self.height / height))
-        kind = cv2.INTER_AREA if height > self.height else cv2.INTER_CUBIC
+        kind = cv2.INTER_AREA if height > self.height else cv2.INTER_LINEAR
         return cv2.resize(image, (scaled, self.height), interpolation=kind)
 
 
