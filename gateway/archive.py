@@ -70,12 +70,12 @@ class Archive:
         """The keys of all nomination entries. Raises :class:`StoreError`."""
         return self.store.scan("index/")
 
-    def save_reading(self, record: Record, thumbnail: bytes, proof: Proof | None, options: Options) -> None:
+    def save_reading(self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options) -> None:
         """Store a reading with all that belongs to it. Raises :class:`StoreError` when it could not be kept."""
         until = record.expires_at
         self.store.put(_thumbnail_key(record.id), thumbnail, until)
         if proof is not None:
-            self.store.put(_proof_key(record.id), proof.to_bytes(), until)
+            self.store.put(_proof_key(record.id), proof, until)
         self.store.put(_record_key(record.id), record.to_bytes(), until)
         self.store.put(_pixels_key(record.image.sha256, options.suffix()), record.id.encode(), until)
         if record.index_key:

@@ -19,7 +19,7 @@ from gateway.identity import Options, perceptual_hash, pixel_digest
 from gateway.image import Document
 from gateway.matching import fingerprint
 from gateway.matching.index import entry_key
-from gateway.matching.proof import Proof, make_proof
+from gateway.matching.proof import encode_proof
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
 from gateway.store.base import StoreError
 from gateway.thumbnail import thumbnail
@@ -116,7 +116,7 @@ def warm_up() -> None:
     page[24:40, 8:56] = 0
     facts = image_facts(Document((page,), (1,), 1, "PNG"))
     fingerprint(page, facts.phash)
-    make_proof(page, np.array([[(8, 24), (56, 24), (56, 40), (8, 40)]], np.float32)).to_bytes()
+    encode_proof(page, np.array([[(8, 24), (56, 24), (56, 40), (8, 40)]], np.float32))
     thumbnail(page)
 
 
@@ -132,7 +132,7 @@ def _what_a_match_needs(
     facts: ImageFacts,
     options: Options,
     expires_at: int,
-) -> tuple[Proof | None, str]:
+) -> tuple[bytes | None, str]:
     """The proof and the key of the nomination entry; neither for a document that nominates nothing."""
     if not lines or not can_be_matched(document, options):
         return None, ""
@@ -141,4 +141,4 @@ def _what_a_match_needs(
     if look is None:
         return None, ""
     boxes = np.array([line.box for line in lines], np.float32)
-    return make_proof(page, boxes), entry_key(result_id, look, expires_at)
+    return encode_proof(page, boxes), entry_key(result_id, look, expires_at)

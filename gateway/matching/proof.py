@@ -99,8 +99,9 @@ class Proof:
         return cls(image, quads, (page_width, page_height))
 
 
-def make_proof(page: np.ndarray, boxes: np.ndarray) -> Proof:
-    """The proof of ``page`` (uint8 RGB, (h, w, 3)) with lines at ``boxes`` (float, (n, 4, 2) quads in page pixels)."""
+def encode_proof(page: np.ndarray, boxes: np.ndarray) -> bytes:
+    """What is stored as the proof of ``page`` (uint8 RGB, (h, w, 3)) with lines at ``boxes`` (float, (n, 4, 2) quads in
+    page pixels)."""
     quads = np.asarray(boxes, np.float32).reshape(-1, 4, 2)
     if len(quads) > _MAX_LINES or not np.isfinite(quads).all() or np.abs(quads).max(initial=0) > 1e6:
         raise ValueError("boxes must be finite, inside the page and at most 100,000")
@@ -111,8 +112,12 @@ def make_proof(page: np.ndarray, boxes: np.ndarray) -> Proof:
     if size != (width, height):
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     quads = quads * np.float32([size[0] / width, size[1] / height])
-    # What is compared later is what comes out of the codec: a proof fresh from a page equals the stored one.
-    return Proof.from_bytes(Proof(grey, quads, (width, height)).to_bytes())
+    return Proof(grey, quads, (width, height)).to_bytes()
+
+
+def make_proof(page: np.ndarray, boxes: np.ndarray) -> Proof:
+    """The proof of ``page`` as a look-up finds it: what comes out of the codec, not what went in."""
+    return Proof.from_bytes(encode_proof(page, boxes))
 
 
 def proof_scale(width: int, height: int, heights: np.ndarray) -> float:
