@@ -77,6 +77,8 @@ def run(settings: Settings) -> int:
 
 def _announce_when_ready(worker) -> None:
     """Print the address once the model is warm; the socket answers before that, ``/readyz`` says no."""
+    if worker.age > 1:  # once is enough, whether it is one of several or a successor
+        return
     parts = worker.wsgi.extensions["parts"]
     address = worker.sockets[0].getsockname()
 

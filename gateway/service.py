@@ -149,6 +149,7 @@ class Service:
         self._metrics.read(reading.record.processing_time_ms / 1000)
         if reading.record.index_key:
             self._nominator.add(reading.record.index_key)
+            self._metrics.indexed(len(self._nominator))
         if replaces:
             self._retire(reading.record, before.record if before else None)
         return Outcome(reading.record, "MISS", reading.record.match, stored=reading.stored)

@@ -142,7 +142,7 @@ def main() -> None:
     sub.add_argument("folder", type=Path)
     sub.add_argument("--into", type=Path, default=Path("worker/weights"))
     sub.add_argument("--prior", type=float, default=checkpoint.PRIOR, help="taken from the new characters' biases")
-    sub.add_argument("--share", type=float, default=1.0, help="1: trained weights; less: mixed with the warm start's")
+    sub.add_argument("--share", type=float, default=0.5, help="of the trained weights; the rest is the warm start's")
 
     sub = command("evaluate", _evaluate, "score a weights file")
     sub.add_argument("--weights", type=Path)

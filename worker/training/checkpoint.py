@@ -48,7 +48,7 @@ PRIOR = 3.3
 the frequencies in jieba's dictionary .15 %)."""
 
 
-def averaged(folder: Path, share: float = 1.0, prior: float = PRIOR) -> tuple[Crnn, Charset]:
+def averaged(folder: Path, share: float = 0.5, prior: float = PRIOR) -> tuple[Crnn, Charset]:
     """The average of the weights over the training's steps, ``share`` of it, and the rest of the warm start.
 
     ``prior`` is taken from the new characters' biases: they were learned from lines that show them too often, and would
