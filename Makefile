@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What the tests run for real: the edge with its purge module, Redis, a browser, fonts to draw documents with.
-TEST_PACKAGES := nginx libnginx-mod-http-cache-purge redis-server chromium fonts-noto-cjk
+TEST_PACKAGES := nginx libnginx-mod-http-cache-purge redis-server chromium fonts-noto-cjk fonts-dejavu-core
 
 .PHONY: serve test lint stack clean
 .DELETE_ON_ERROR:
@@ -37,7 +37,7 @@ $(VENV)/installed-serve: pyproject.toml | $(BIN)/python
 # With several gigabytes of CUDA in PyTorch's default build, point pip at a CPU build first (PIP_FIND_LINKS or
 # PIP_EXTRA_INDEX_URL); any build of the pinned version will do.
 $(VENV)/installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[torch,test]'
+	$(BIN)/pip install --quiet --editable '.[training,test]'
 	@touch $@ $(VENV)/installed-serve
 
 .PHONY: system-packages

@@ -29,7 +29,7 @@ class Engine(Protocol):
     def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same input to the likeliest class ``(N, T)`` int64 and its probability ``(N, T)`` float32.
 
-        All that greedy decoding needs, without the copy of the classes' log-probabilities.
+        All that greedy decoding needs.
         """
 
 
@@ -56,17 +56,19 @@ class OnnxEngine:
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-        self._path_to_fetches = onnxruntime.RunOptions()
-        self._path_to_fetches.only_execute_path_to_fetches = True
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.revision, self.charset, self.height, self.step = _described(metadata, weights)
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        return self._session.run(["log_probs"], {"image": batch}, self._path_to_fetches)[0]
+        logits = self._session.run(["classify"], {"image": batch})[0]
+        logits -= logits.max(-1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+        return logits
 
     def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        best, probability = self._session.run(["best", "probability"], {"image": batch}, self._path_to_fetches)
-        return best, probability
+        probabilities = self._session.run(["probabilities"], {"image": batch})[0]
+        best = probabilities.argmax(-1)  # faster than ONNX Runtime's ArgMax, and its output is not copied
+        return best, np.take_along_axis(probabilities, best[..., None], -1)[..., 0]
 
 
 class TorchEngine:

@@ -96,11 +96,7 @@ def _graph(network: Crnn, tensors: dict[str, np.ndarray]) -> _Graph:
     if config.lstm:
         embedding = _context(graph, network, x, embedding)
     logits = graph.linear(embedding, "classify")
-    # Greedy decoding needs two numbers a step; a session that asks for these alone never copies the N x T x classes.
-    graph.node("LogSoftmax", [logits], "log_probs", axis=2)
-    graph.node("ArgMax", [logits], "best", axis=2, keepdims=0)
-    graph.node("Softmax", [logits], "softmax", axis=2)
-    graph.node("ReduceMax", ["softmax", graph.constant("axis.last", [2])], "probability", keepdims=0)
+    graph.node("Softmax", [logits], "probabilities", axis=2)
     return graph
 
 
@@ -139,11 +135,8 @@ def export(network: Crnn, charset: Charset, folder: Path) -> Path:
 
     graph = _graph(network, tensors)
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, network.config.height, "W"])
-    outputs = [
-        helper.make_tensor_value_info("log_probs", TensorProto.FLOAT, ["N", "T", charset.classes]),
-        helper.make_tensor_value_info("best", TensorProto.INT64, ["N", "T"]),
-        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N", "T"]),
-    ]
+    shape = ["N", "T", charset.classes]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("classify", "probabilities")]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "crnn", [image], outputs, initializer=graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -34,15 +34,15 @@ class TrainConfig:
     """What a run is made of. Learning rates are peaks; ``pixels`` bounds a batch (lines x padded width)."""
 
     seed: int = 1
-    steps: int = 6000
+    steps: int = 4200
     chunk: int = 1024
     pixels: int = 12_000
     lr_pretrained: float = 3e-5
     lr_new: float = 1e-3
-    frozen: float = 0.5
+    frozen: float = 0.35
     """Share of the steps in which everything of the warm start keeps its weights."""
-    warmup: float = 0.03
-    decay: float = 0.3
+    warmup: float = 0.057
+    decay: float = 0.35
     """Shares of the steps in which the learning rates rise and fall."""
     negatives: int = 1536
     """Classes drawn for a step's loss besides those that its lines contain; 0 for all classes."""

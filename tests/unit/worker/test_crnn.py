@@ -3,16 +3,15 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the PyTorch engine is an extra")
-onnx = pytest.importorskip("onnx", reason="the PyTorch engine is an extra")
-
-from worker.charset import Charset  # noqa: E402
-from worker.crnn import Crnn, CrnnConfig, load, lstm_from_onnx, lstm_to_onnx  # noqa: E402
-from worker.engine import default_weights, load_engine  # noqa: E402
-from worker.recognise import LineRecognizer  # noqa: E402
-from worker.training.export import export  # noqa: E402
+from worker.charset import Charset
+from worker.crnn import Crnn, CrnnConfig, load, lstm_from_onnx, lstm_to_onnx
+from worker.engine import default_weights, load_engine
+from worker.recognise import LineRecognizer
+from worker.training.export import export
 
 CHARSET = Charset(tuple("0123456789abcdefghij"))
 SMALL = {"stem": 4, "stages": ((8, 2), (8, 1), (12, 1)), "rank": 10}

@@ -91,7 +91,6 @@ def test_the_revision_is_the_same_in_every_process_and_loads_no_model() -> None:
 
 
 def test_another_engine_or_library_is_another_revision(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
     assert ReaderSpec(engine="torch").revision() != ReaderSpec().revision()
     before = ReaderSpec().revision()
     reader._revision.cache_clear()

@@ -9,21 +9,17 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
 
-for library in ("torch", "jieba", "wordfreq", "opencc", "fontTools"):
-    pytest.importorskip(library, reason="training is an extra")
-
-import torch  # noqa: E402
-
-from worker.charset import Charset, big5_frequent_hanzi, gb2312_hanzi  # noqa: E402
-from worker.crnn import Crnn, CrnnConfig  # noqa: E402
-from worker.training import capture, checkpoint, vocabulary  # noqa: E402
-from worker.training.data import Batch, Chunks  # noqa: E402
-from worker.training.evaluate import CONDITIONS, edit_distance, folder_lines, held_out, normalise, score  # noqa: E402
-from worker.training.fonts import CATALOGUE, Fonts  # noqa: E402
-from worker.training.lines import LineGenerator  # noqa: E402
-from worker.training.texts import Texts  # noqa: E402
-from worker.training.train import TrainConfig, Trainer, ctc_loss, draw_classes, rate  # noqa: E402
+from worker.charset import Charset, big5_frequent_hanzi, gb2312_hanzi
+from worker.crnn import Crnn, CrnnConfig
+from worker.training import capture, checkpoint, vocabulary
+from worker.training.data import Batch, Chunks
+from worker.training.evaluate import CONDITIONS, edit_distance, folder_lines, held_out, normalise, score
+from worker.training.fonts import CATALOGUE, Fonts
+from worker.training.lines import LineGenerator
+from worker.training.texts import Texts
+from worker.training.train import TrainConfig, Trainer, ctc_loss, draw_classes, rate
 
 FULL = Charset.extending("")
 DIGITS = Charset(tuple("0123456789 "))
@@ -32,10 +28,7 @@ SMALL = {"stem": 4, "stages": ((8, 1), (8, 1), (12, 1)), "rank": 12, "lstm": 8}
 
 @pytest.fixture(scope="module")
 def generator() -> LineGenerator:
-    try:
-        return LineGenerator(FULL, seed=5)
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
+    return LineGenerator(FULL, seed=5)
 
 
 # -- texts -----------------------------------------------------------------------------------------------------------
@@ -115,13 +108,8 @@ def test_clean_lines_are_black_on_white(generator):
 
 
 def test_the_catalogue_has_every_hanzi_of_the_standards():
-    try:
-        faces = Fonts().faces
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
-    full = [face for face in faces if face.path.name.startswith(("NotoSansCJK", "NotoSerifCJK"))]
-    if not full:
-        pytest.skip("fonts-noto-cjk is not installed")
+    full = [face for face in Fonts().faces if face.path.name.startswith(("NotoSansCJK", "NotoSerifCJK"))]
+    assert full
     assert all(face.covers(gb2312_hanzi() + big5_frequent_hanzi()) for face in full)
 
 
