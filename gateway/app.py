@@ -14,6 +14,8 @@ from gateway.wiring import Parts, assemble
 
 log = logging.getLogger("gateway.access")
 
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
+
 
 def create_app(settings: Settings | None = None, parts: Parts | None = None) -> Flask:
     """The web application over ``parts``, which are assembled from ``settings`` (the environment's) when not given."""
@@ -21,9 +23,15 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     parts = parts or assemble(settings)
     app = Flask("gateway.http", static_folder=None)
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    # A redirect to the one-slash address would carry the client's own Host and a body of HTML.
+    app.url_map.merge_slashes = False
     app.extensions["parts"] = parts
     problem.register(app)
-    app.register_blueprint(ocr.blueprint(parts.service, parts.jobs, settings.max_upload_bytes, settings.max_batch))
+    app.register_blueprint(
+        ocr.blueprint(
+            parts.service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
+        )
+    )
     app.register_blueprint(results.blueprint(parts.service, parts.metrics))
     app.register_blueprint(jobs.blueprint(parts.jobs))
     app.register_blueprint(health.blueprint(parts.report, parts.metrics))
@@ -46,14 +54,16 @@ def _observe(app: Flask, parts: Parts) -> None:
         route = request.url_rule.rule if request.url_rule else "(none)"
         response.headers["X-Request-ID"] = problem.request_id()
         response.headers["X-Content-Type-Options"] = "nosniff"
-        parts.metrics.requested(route, request.method, response.status_code, seconds)
+        # Anybody can invent methods, and every label value is kept for ever.
+        method = request.method if request.method in METHODS else "other"
+        parts.metrics.requested(route, method, response.status_code, seconds)
         quiet = route in ("/healthz", "/readyz", "/metrics") and response.status_code < 400
         log.log(
             logging.DEBUG if quiet else logging.INFO,
             json.dumps(
                 {
                     "request_id": problem.request_id(),
-                    "method": request.method,
+                    "method": method,
                     "route": route,
                     "status": response.status_code,
                     "cache": response.headers.get("X-Cache-Status", ""),

@@ -1,22 +1,26 @@
 """Records, proofs and thumbnails in a store: the only module that knows the keys.
 
-A *copy* is a record whose lines came from another document's reading; a marker under ``aliases/<source>/<copy>``
-lets a deletion find it. Markers, thumbnails and proofs are written before the record and removed after it,
-so whatever process dies, a record that answers is complete and a deletion can be repeated.
+A *copy* is a record whose lines came from another document's reading; a marker under ``aliases/<source>/<copy>``,
+written before it, lets a deletion of the source find it. A record is written after what it needs to be answered, and
+removed after what leads to it: whatever process dies, a record that answers is complete, a deletion can be repeated.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from gateway.identity import Options
+from gateway.identity import Options, options_suffix
 from gateway.matching.proof import Proof, ProofError
 from gateway.record import Record, RecordError
 from gateway.store.base import Entry, Store, StoreError
 
 log = logging.getLogger(__name__)
+
+# Longer than any reading or job that was asked for before a deletion may still run.
+_DELETIONS_REMEMBERED_SECONDS = 25 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,11 @@ class Archive:
         return self.store.scan("index/")
 
     def save_reading(self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options) -> None:
-        """Store a reading with all that belongs to it. Raises :class:`StoreError` when it could not be kept."""
-        until = record.expires_at
+        """Store a reading with all that belongs to it, in place of what was under its id.
+
+        Raises :class:`StoreError` when it could not be kept.
+        """
+        before, until = self.find(record.id), record.expires_at
         self.store.put(_thumbnail_key(record.id), thumbnail, until)
         if proof is not None:
             self.store.put(_proof_key(record.id), proof, until)
@@ -80,46 +87,68 @@ class Archive:
         self.store.put(_pixels_key(record.image.sha256, options.suffix()), record.id.encode(), until)
         if record.index_key:
             self.store.put(record.index_key, b"", until)
+        if before is not None:
+            self._forget_ways_to(before.record, record)
 
-    def save_copy(self, copy: Record, thumbnail: bytes) -> None:
-        """Store another document's reading under the id of a copy. Raises :class:`StoreError`."""
+    def save_copy(self, copy: Record, thumbnail: bytes) -> Record:
+        """Store another document's reading under the id of a copy, unless that id has a reading of its own.
+
+        Returns the record that the id has now. Raises :class:`StoreError`.
+        """
+        there = self.find(copy.id)
+        if there is not None and there.record.match.source == copy.id:
+            return there.record
         self.store.put(_alias_key(copy.match.source, copy.id), b"", copy.expires_at)
         self.store.put(_thumbnail_key(copy.id), thumbnail, copy.expires_at)
         self.store.put(_record_key(copy.id), copy.to_bytes(), copy.expires_at)
+        return copy
 
-    def copies(self, result_id: str) -> list[str]:
-        """The ids of the records whose lines came from ``result_id``. Raises :class:`StoreError`."""
-        prefix = _alias_key(result_id, "")
+    def copies(self, source: str) -> list[str]:
+        """The ids whose records were, when last seen, copied from ``source``. Raises :class:`StoreError`."""
+        prefix = _alias_key(source, "")
         return [key.removeprefix(prefix) for key in self.store.scan(prefix)]
 
-    def delete(self, result_id: str) -> Record | None:
-        """Remove one record and what belongs to it; returns it if it was there. Raises :class:`StoreError`.
+    def is_copy_of(self, result_id: str, source: str) -> bool:
+        """Whether the record of ``result_id`` has its lines from ``source``'s reading. Raises :class:`StoreError`."""
+        found = self.look_up(result_id)
+        return found is None or found.record.match.source == source
 
-        Its copies are the caller's to delete, and their markers (:meth:`forget_copy`) after that.
+    def delete(self, result_id: str) -> Record | None:
+        """Remove one record and what belongs to it, the record itself last; returns it. Raises :class:`StoreError`.
+
+        Markers are the caller's to remove (:meth:`forget_copy`), when no edge has the copy any more.
         """
         found = self.look_up(result_id)
-        record = found.record if found else None
-        if record is not None:
-            if record.index_key:
-                self.store.delete(record.index_key)
-            if record.match.source == result_id:
-                _, dash, suffix = result_id.partition("-")
-                self.store.delete(_pixels_key(record.image.sha256, dash + suffix))
-        self.store.delete(_record_key(result_id))
+        if found is not None:
+            if found.record.index_key:
+                self.store.delete(found.record.index_key)
+            if found.record.match.source == result_id:
+                self.store.delete(_pixels_key(found.record.image.sha256, options_suffix(result_id)))
         self.store.delete(_proof_key(result_id))
         self.store.delete(_thumbnail_key(result_id))
-        return record
+        self.store.delete(_record_key(result_id))
+        return found.record if found else None
 
-    def supersede(self, before: Record, fresh: Record) -> None:
-        """Remove what led to ``before`` and is not ``fresh``'s, under the same id. Raises :class:`StoreError`."""
-        if before.index_key and before.index_key != fresh.index_key:
-            self.store.delete(before.index_key)
-        if before.match.source != fresh.id:
-            self.forget_copy(before.match.source, fresh.id)
+    def note_deletion(self, result_id: str) -> None:
+        """Remember that whatever was asked for before this moment must not be stored. Raises :class:`StoreError`."""
+        now = time.time()
+        self.store.put(_deletion_key(result_id), repr(now).encode(), int(now) + _DELETIONS_REMEMBERED_SECONDS)
+
+    def was_deleted_since(self, result_id: str, moment: float) -> bool:
+        """Whether :meth:`note_deletion` came after ``moment`` (POSIX seconds), as far as the store can tell."""
+        entry = self._get(_deletion_key(result_id))
+        return entry is not None and float(entry.value) >= moment
 
     def forget_copy(self, source: str, copy: str) -> None:
         """Remove the marker that leads from ``source`` to ``copy``. Raises :class:`StoreError`."""
         self.store.delete(_alias_key(source, copy))
+
+    def _forget_ways_to(self, record: Record, successor: Record) -> None:
+        """Remove the nomination entry and the marker that lead to ``record`` but not to its ``successor``."""
+        if record.index_key and successor.index_key != record.index_key:
+            self.store.delete(record.index_key)
+        if record.match.source != record.id:
+            self.forget_copy(record.match.source, record.id)
 
     def _get(self, key: str) -> Entry | None:
         try:
@@ -154,6 +183,10 @@ def _proof_key(result_id: str) -> str:
 
 def _pixels_key(pixel_digest: str, suffix: str) -> str:
     return f"pixels/{pixel_digest}{suffix}"
+
+
+def _deletion_key(result_id: str) -> str:
+    return f"deletions/{result_id}"
 
 
 def _alias_key(source: str, copy: str) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
-from gateway import __version__
-from gateway.config import Settings, SettingsError, load_settings
+from gateway import __version__, logs
+from gateway.config import ENV_PREFIX, Settings, SettingsError, load_settings
+
+log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,14 +42,28 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         print(f"The settings are not valid:\n{error}", file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    if chosen.command == "serve":
-        return _serve(settings)
-    if chosen.command == "worker":
-        return _worker(settings)
+    logs.configure(settings.log_level)
+    _warn_of_unknown_settings()
+    if chosen.command in ("serve", "worker"):
+        from gateway.store import open_store
+        from gateway.store.base import StoreError
+
+        try:
+            open_store(settings).close()
+        except StoreError as error:
+            print(f"The store cannot be opened: {error}", file=sys.stderr)
+            return 1
+        return _serve(settings) if chosen.command == "serve" else _worker(settings)
     if chosen.command == "recognize":
         return _recognize(settings, chosen)
     return _check_worker(settings) if chosen.worker else _check(settings)
+
+
+def _warn_of_unknown_settings() -> None:
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(ENV_PREFIX + "EDGE_"):
+            log.warning("%s is no setting", name)
 
 
 def _serve(settings: Settings) -> int:
@@ -83,7 +100,7 @@ def _worker(settings: Settings) -> int:
 
 
 def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
-    from gateway.errors import BadRequest, Refusal
+    from gateway.errors import BadRequest
     from gateway.image import PageRange, decode
     from gateway.wiring import cores, image_limits
     from worker.reader import ReaderSpec
@@ -98,14 +115,15 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     for file in chosen.files:
         try:
             document = decode(file.read_bytes(), image_limits(settings), pages)
-        except (OSError, Refusal) as error:
-            print(f"{file}: {error.detail if isinstance(error, Refusal) else error.strerror}", file=sys.stderr)
+            read = [
+                (number, reader.read(page, chosen.layout))
+                for number, page in zip(document.numbers, document.pages, strict=True)
+            ]
+        except Exception as error:  # one file's trouble is not the next one's
+            advice = getattr(error, "detail", None) or getattr(error, "strerror", None) or type(error).__name__
+            print(f"{file}: {advice}", file=sys.stderr)
             failed += 1
             continue
-        read = [
-            (number, reader.read(page, chosen.layout))
-            for number, page in zip(document.numbers, document.pages, strict=True)
-        ]
         if chosen.json:
             lines = [
                 {"text": line.text, "score": round(line.score, 4), "box": line.box, "page": number}
@@ -123,33 +141,50 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
 def _check(settings: Settings) -> int:
     from gateway.store import open_store
     from gateway.store.base import StoreError
-    from worker.reader import ReaderSpec
 
-    problems = 0
     try:
         store = open_store(settings)
-        for name, state in store.statuses().items():
-            print(f"store {name}: {state}")
-            problems += state != "ok"
-        for advice in store.check():
-            print(f"store {store.name}: {advice}")
-        store.close()
     except StoreError as error:
         print(f"store: {error}")
+        return 1
+    problems = 0
+    for name, state in store.statuses().items():
+        print(f"store {name}: {state}")
+        problems += state != "ok"
+    try:
+        for advice in store.check():
+            print(f"store {store.name}: {advice}")
+    except StoreError as error:
+        print(f"store {store.name}: {error}")
         problems += 1
-    if settings.reader == "local":
-        spec = ReaderSpec(engine=settings.engine)
-        spec.build()
-        print(f"model {spec.revision()}: ok")
-    else:
-        from gateway.readers.queue import QueuedReadings
-
-        readings = QueuedReadings.connect(settings)
-        warm = readings.ready()
-        readings.close()
-        print(f"workers: {'ok' if warm else 'none is ready'}")
-        problems += not warm
+    problems += _check_model(settings) if settings.reader == "local" else _check_queue(settings)
+    store.close()
     return 1 if problems else 0
+
+
+def _check_model(settings: Settings) -> int:
+    from worker.reader import ReaderSpec
+
+    spec = ReaderSpec(engine=settings.engine)
+    try:
+        spec.build()
+    except (OSError, ImportError, ValueError) as error:
+        print(f"model: {error}")
+        return 1
+    print(f"model {spec.revision()}: ok")
+    return 0
+
+
+def _check_queue(settings: Settings) -> int:
+    from gateway.archive import Archive
+    from gateway.readers.queue import QueuedReadings
+    from gateway.store import open_store
+
+    readings = QueuedReadings.connect(settings, Archive(open_store(settings)))
+    warm = readings.ready()
+    readings.close()
+    print(f"workers: {'ok' if warm else 'none is ready'}")
+    return 0 if warm else 1
 
 
 def _check_worker(settings: Settings) -> int:

@@ -30,8 +30,29 @@ def _are_web_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
     for address in addresses:
         parts = urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("every address begins with http:// or https:// and names a host")
+            raise ValueError("an address begins with http:// or https:// and names a host")
     return addresses
+
+
+def _is_redis_address(address: SecretStr | None) -> SecretStr | None:
+    if address is not None:
+        parts = urlsplit(address.get_secret_value())
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError("a Redis address is redis://host:port/db, or rediss:// for TLS")
+    return address
+
+
+def _is_web_address(address: str | None) -> str | None:
+    _are_web_addresses(() if address is None else (address,))
+    return address
+
+
+def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in origins:
+        parts = urlsplit(origin)
+        if origin != "*" and (origin != f"{parts.scheme}://{parts.netloc}" or not parts.hostname):
+            raise ValueError("an origin is scheme://host or scheme://host:port, nothing more, or *")
+    return origins
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -90,7 +111,7 @@ class Settings(BaseSettings):
 
     # --- stores ---------------------------------------------------------------------------
     data_dir: Path = Field(Path("data"), description="Folder of the embedded store.")
-    redis_url: SecretStr | None = Field(
+    redis_url: Annotated[SecretStr | None, AfterValidator(_is_redis_address)] = Field(
         None,
         description="`redis://` or `rediss://` URL of the hot tier; unset: no Redis.",
     )
@@ -101,7 +122,9 @@ class Settings(BaseSettings):
         description="Longest wait for Redis before it counts as a miss.",
     )
     s3_bucket: str | None = Field(None, min_length=3, description="Bucket of the durable tier; unset: no S3.")
-    s3_endpoint: str | None = Field(None, description="Endpoint URL of an S3-compatible service; unset: AWS.")
+    s3_endpoint: Annotated[str | None, AfterValidator(_is_web_address)] = Field(
+        None, description="Endpoint URL of an S3-compatible service; unset: AWS."
+    )
     s3_region: str = Field("us-east-1", description="Region to sign for.")
     s3_access_key: SecretStr | None = Field(None, description="Access key id; unset: the SDK's own chain.")
     s3_secret_key: SecretStr | None = Field(None, description="Secret access key.")
@@ -136,7 +159,7 @@ class Settings(BaseSettings):
         description="Admin address of each edge, such as `http://edge:8081`, comma-separated; deletions wait for all.",
     )
     edge_purge_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one edge to purge.")
-    cors_origins: CommaSeparated = Field(
+    cors_origins: Annotated[CommaSeparated, AfterValidator(_are_origins)] = Field(
         (),
         description="Origins whose pages may call the API, comma-separated; `*` allows any.",
     )

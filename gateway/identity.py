@@ -54,6 +54,11 @@ def is_result_id(text: str) -> bool:
     return RESULT_ID.fullmatch(text) is not None
 
 
+def options_suffix(result_id: str) -> str:
+    """The part of a result id that stands for its options: :meth:`Options.suffix`."""
+    return result_id[64:]
+
+
 def pixel_digest(pages: Iterable[np.ndarray]) -> str:
     """Lower-case hex SHA-256 over upright uint8 RGB pages (h, w, 3).
 

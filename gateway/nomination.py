@@ -30,7 +30,7 @@ class Nominator:
         self._journal = journal
         self._index = Index()
         self._rebuilt: Index | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._cursor: str | None = None
         self._loaded = False
         self._loader: threading.Thread | None = None
@@ -46,8 +46,9 @@ class Nominator:
             self._loader.start()
 
     def close(self) -> None:
-        """Stop loading."""
+        """Stop loading and let go of the journal."""
         self._closed.set()
+        self._journal.close()
 
     def load(self) -> bool:
         """Build the index from the store; ``False`` when it is out of reach.
@@ -81,10 +82,10 @@ class Nominator:
         self._apply("add", key)
         self._tell("add", key)
 
-    def remove(self, key: str) -> None:
-        """Forget an entry, here and everywhere."""
-        self._apply("remove", key)
-        self._tell("remove", key)
+    def remove(self, result_id: str) -> None:
+        """Forget what ``result_id`` has, here and everywhere."""
+        self._apply("remove", result_id)
+        self._tell("remove", result_id)
 
     @property
     def loaded(self) -> bool:
@@ -104,29 +105,30 @@ class Nominator:
             try:
                 with self._lock:
                     changes, self._cursor, gap = self._journal.tail(self._cursor)
+                    for change in changes:
+                        self._apply(change.kind, change.entry)
             except StoreError as error:
                 log.warning("the nomination index is behind: %s", error)
                 return True
-            for change in changes:
-                self._apply(change.kind, change.entry)
             if gap or not changes:
                 return not gap
 
-    def _apply(self, kind: Kind, key: str) -> None:
-        entry = parse_entry_key(key)
-        if entry is None:
+    def _apply(self, kind: Kind, subject: str) -> None:
+        """``subject``: the entry key to add, or the result id to remove."""
+        entry = parse_entry_key(subject) if kind == "add" else None
+        if kind == "add" and entry is None:
             log.warning("an unreadable nomination entry was passed over")
             return
         with self._lock:
             indexes = [index for index in (self._index, self._rebuilt) if index is not None]
         for index in indexes:
-            if kind == "add":
+            if entry is not None:
                 index.add(entry.id, entry.fingerprint, entry.expires_at)
             else:
-                index.remove(entry.id)
+                index.remove(subject)
 
-    def _tell(self, kind: Kind, key: str) -> None:
+    def _tell(self, kind: Kind, subject: str) -> None:
         try:
-            self._journal.append(kind, key)
+            self._journal.append(kind, subject)
         except StoreError as error:
             log.warning("other gateways were not told of a change to the index: %s", error)

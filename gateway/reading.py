@@ -44,7 +44,7 @@ class PageReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The record of a reading. ``stored`` is false when no store would take it."""
+    """The record of a reading. ``stored`` is false when no store would take it, or it was deleted meanwhile."""
 
     record: Record
     stored: bool
@@ -59,6 +59,10 @@ def image_facts(document: Document) -> ImageFacts:
         sha256=pixel_digest(document.pages),
         phash=perceptual_hash(document.pages[0]),
         pages=document.page_count,
+        page_sizes=tuple(
+            (number, page.shape[1], page.shape[0])
+            for number, page in zip(document.numbers, document.pages, strict=True)
+        ),
     )
 
 
@@ -72,11 +76,13 @@ def read_and_store(
     *,
     ttl: int,
     timeout: float,
+    asked_at: float,
     progress: Progress = lambda done, total: None,
 ) -> Reading:
     """Read every page within ``timeout`` seconds, and keep the result for ``ttl`` seconds from now.
 
-    Raises a :class:`gateway.errors.Refusal` when the reading fails; then nothing is stored.
+    A result that was deleted after ``asked_at`` (POSIX seconds) is not kept. Raises a
+    :class:`gateway.errors.Refusal` when the reading fails; then nothing is stored.
     """
     started = time.monotonic()
     lines: list[PageLine] = []
@@ -104,6 +110,9 @@ def read_and_store(
     )
     try:
         archive.save_reading(record, thumbnail(document.pages[0]), proof, options)
+        if archive.was_deleted_since(result_id, asked_at):
+            archive.delete(result_id)
+            return Reading(record, stored=False)
     except StoreError as error:
         log.error("result %s… could not be stored: %s", result_id[:8], error)
         return Reading(record, stored=False)

@@ -45,6 +45,7 @@ class ImageFacts:
     """``width``, ``height`` of the first page that was read, pixels; ``pages`` in the upload.
 
     ``sha256``: pixel digest, 64 hex digits. ``phash``: 64-bit DCT hash of the first page, 16 hex digits.
+    ``page_sizes``: number, width and height of every page that was read.
     """
 
     width: int
@@ -52,6 +53,7 @@ class ImageFacts:
     sha256: str
     phash: str
     pages: int = 1
+    page_sizes: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,6 @@ class Record:
         """The lines in reading order, joined by newlines."""
         return "\n".join(line.text for line in self.lines)
 
-    @property
-    def confidence(self) -> float:
-        """Mean line score weighted by the characters of each line; 0 without lines."""
-        characters = sum(len(line.text) for line in self.lines)
-        return sum(line.score * len(line.text) for line in self.lines) / characters if characters else 0.0
-
     def copied_to(self, result_id: str, image: ImageFacts, match: Match, lines: Sequence[PageLine]) -> Record:
         """This reading under the id of another upload of the same document. Its lifetime stays the reading's."""
         return replace(self, id=result_id, image=image, match=match, lines=tuple(lines), index_key="")
@@ -122,9 +118,11 @@ class Record:
                 PageLine(line["text"], line["score"], tuple((x, y) for x, y in line["box"]), line["page"])
                 for line in fields.pop("lines")
             )
+            image = fields.pop("image")
+            image["page_sizes"] = tuple((number, width, height) for number, width, height in image["page_sizes"])
             return cls(
                 lines=lines,
-                image=ImageFacts(**fields.pop("image")),
+                image=ImageFacts(**image),
                 match=Match(**fields.pop("match")),
                 engine=EngineFacts(**fields.pop("engine")),
                 **fields,

@@ -7,7 +7,7 @@ import html
 import io
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,9 @@ def render(record: Record, clothes: str, *, min_score: float = 0.0, match: Match
     lines = tuple(line for line in record.lines if line.score >= min_score)
     if clothes == "json":
         return json.dumps(answer(record, lines, match or record.match), ensure_ascii=False).encode()
-    renderer: Callable[[tuple[PageLine, ...]], str] = {"text": _text, "csv": _csv, "hocr": _hocr}[clothes]
+    if clothes == "hocr":
+        return _hocr(lines, record.image.page_sizes).encode()
+    renderer: Callable[[tuple[PageLine, ...]], str] = {"text": _text, "csv": _csv}[clothes]
     return renderer(lines).encode()
 
 
@@ -47,7 +49,7 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         ],
         "boxes": [[round(value, 1) for value in line.bounds] for line in lines],
         "scores": [round(line.score, 4) for line in lines],
-        "confidence": round(record.confidence, 4),
+        "confidence": round(confidence(lines), 4),
         "language": language(text),
         "image": {
             "width": record.image.width,
@@ -55,6 +57,9 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
             "sha256": record.image.sha256,
             "phash": record.image.phash,
             "pages": record.image.pages,
+            "page_sizes": [
+                {"page": number, "width": width, "height": height} for number, width, height in record.image.page_sizes
+            ],
         },
         "match": {
             "kind": match.kind,
@@ -68,6 +73,12 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         "expires_at": timestamp(record.expires_at),
         "thumbnail": f"/results/{record.id}/thumbnail.webp",
     }
+
+
+def confidence(lines: Sequence[PageLine]) -> float:
+    """Mean score of ``lines`` weighted by the characters of each; 0 without any."""
+    characters = sum(len(line.text) for line in lines)
+    return sum(line.score * len(line.text) for line in lines) / characters if characters else 0.0
 
 
 def language(text: str) -> str:
@@ -114,11 +125,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _hocr(lines: tuple[PageLine, ...]) -> str:
+def _hocr(lines: tuple[PageLine, ...], page_sizes: tuple[tuple[int, int, int], ...]) -> str:
     """hOCR 1.2: one ``ocr_page`` a page, one ``ocr_line`` a line, ``x_wconf`` in percent."""
     body = []
-    for page in sorted({line.page for line in lines}):
-        body.append(f'<div class="ocr_page" id="page_{page}" title="ppageno {page - 1}">')
+    for page, width, height in page_sizes:
+        title = f"bbox 0 0 {width} {height}; ppageno {page - 1}"
+        body.append(f'<div class="ocr_page" id="page_{page}" title="{title}">')
         for number, line in enumerate((line for line in lines if line.page == page), 1):
             x1, y1, x2, y2 = (round(value) for value in line.bounds)
             body.append(

@@ -13,13 +13,14 @@ import time
 from gunicorn.app.base import BaseApplication
 
 from gateway.config import Settings
+from gateway.gunicorn_worker import Worker
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 30
 # An HTTP/1.1 client's idle connection is kept this long; nginx's upstream keep-alive must be shorter.
 KEEPALIVE_SECONDS = 75
-READY_POLL_SECONDS = 0.02
+READY_POLL_SECONDS = (0.02, 1.0)
 
 
 class _Server(BaseApplication):
@@ -37,7 +38,7 @@ class _Server(BaseApplication):
             else f"[{settings.host}]:{settings.port}",
             "workers": settings.web_processes,
             "threads": settings.web_threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             # Never preloaded: the reader is spawned by each web process itself, after the fork.
             "preload_app": False,
             # A reading may take its whole deadline; gthread's heartbeat does not depend on requests.
@@ -83,8 +84,11 @@ def _announce_when_ready(worker) -> None:
     address = worker.sockets[0].getsockname()
 
     def announce() -> None:
-        while not parts.report()[0]:
-            time.sleep(READY_POLL_SECONDS)
+        # A queue's readiness is asked of its Redis: not too often while there is no worker.
+        pause, longest = READY_POLL_SECONDS
+        while not parts.readings.ready():
+            time.sleep(pause)
+            pause = min(2 * pause, longest)
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         print(f"ready on http://{host}:{address[1]}", flush=True, file=sys.stdout)
 

@@ -7,16 +7,18 @@ exact (the bytes are known) → pixels (the decoded image is known) → near (a 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 
 from gateway.archive import Archive, Found
-from gateway.errors import StoreUnavailable
-from gateway.identity import Options, hamming, result_id
+from gateway.errors import Overloaded, StoreUnavailable
+from gateway.identity import Options, hamming, options_suffix, result_id
 from gateway.image import ImageLimits, PageRange, decode
 from gateway.matching import Query, Verdict, fingerprint, verify
 from gateway.metrics import Metrics
@@ -71,7 +73,10 @@ class Service:
         limits: ImageLimits,
         *,
         near: bool = True,
+        at_once: int = 12,
     ) -> None:
+        """``near``: whether copies are matched by their look. ``at_once``: uploads that may be decoded, matched or read
+        at the same time; more are refused, so that known documents are answered however many unknown ones come."""
         self._archive = archive
         self._readings = readings
         self._nominator = nominator
@@ -80,22 +85,27 @@ class Service:
         self._limits = limits
         self._near = near
         self._flights: SingleFlight[Outcome] = SingleFlight()
+        self._admissions = threading.BoundedSemaphore(at_once)
 
     def recognise(
-        self, upload: bytes, options: Options, mode: MatchMode = "near", progress: Progress = no_progress
+        self,
+        upload: bytes,
+        options: Options,
+        mode: MatchMode = "near",
+        progress: Progress = no_progress,
+        asked_at: float | None = None,
     ) -> Outcome:
-        """The record of ``upload``, from the cheapest place that has it. Raises a :class:`gateway.errors.Refusal`."""
+        """The record of ``upload``, from the cheapest place that has it.
+
+        ``asked_at``: POSIX seconds, now by default; a deletion after that wins. Raises a
+        :class:`gateway.errors.Refusal`.
+        """
         wanted = result_id(upload, options)
-        if mode != "none" and (found := self._archive.find(wanted)):
+        found = self._archive.find(wanted) if mode != "none" else None
+        if found and not (mode == "exact" and found.record.match.kind in ("near", "partial")):
             outcome = _exact(found)
         else:
-            try:
-                outcome, shared = self._flights.run(
-                    (wanted, mode), lambda: self._decode_and_answer(wanted, upload, options, mode, progress)
-                )
-            finally:
-                memory.release()
-            outcome = replace(outcome, collapsed=True) if shared else outcome
+            outcome = self._admitted(wanted, upload, options, mode, progress, asked_at or time.time())
             if outcome.stored and mode != "none":
                 self._purger.forget_miss(wanted)
         self._metrics.answered(outcome.word, outcome.detail)
@@ -115,24 +125,36 @@ class Service:
         Raises :class:`StoreUnavailable` when a store or an edge did not confirm: asking again finishes the work.
         """
         try:
-            copies = self._archive.copies(wanted)
-            for each in (*copies, wanted):
-                self._forget(each)
-            for each in (*copies, wanted):
-                self._purger.purge(each)
-            for copy in copies:
-                self._archive.forget_copy(wanted, copy)
+            self._archive.note_deletion(wanted)
+            record = self._forget(wanted)
+            self._forget_copies(wanted)
+            if record and record.match.source != wanted:
+                self._archive.forget_copy(record.match.source, wanted)
         except (StoreError, PurgeFailed) as error:
             log.error("deletion of %s… is incomplete: %s", wanted[:8], error)
             raise StoreUnavailable(
                 "The result may not be gone from everywhere yet; repeat the request.", retry_after=RETRY_AFTER_SECONDS
             ) from error
 
+    def _admitted(
+        self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress, asked_at: float
+    ) -> Outcome:
+        if not self._admissions.acquire(blocking=False):
+            raise Overloaded("Too many images are being read; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        try:
+            outcome, shared = self._flights.run(
+                (wanted, mode), lambda: self._decode_and_answer(wanted, upload, options, mode, progress, asked_at)
+            )
+        finally:
+            self._admissions.release()
+            memory.release()
+        return replace(outcome, collapsed=True) if shared else outcome
+
     def _decode_and_answer(
-        self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress
+        self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress, asked_at: float
     ) -> Outcome:
         document = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None)
-        task = ReadingTask(wanted, upload, document, image_facts(document), options)
+        task = ReadingTask(wanted, upload, document, image_facts(document), options, asked_at)
         if mode != "none" and (found := self._archive.find_by_pixels(task.facts.sha256, options)):
             outcome = self._same_pixels(task, found)
             if outcome:
@@ -144,38 +166,42 @@ class Service:
         return self._read(task, progress, replaces=mode == "none")
 
     def _read(self, task: ReadingTask, progress: Progress, *, replaces: bool) -> Outcome:
-        before = self._archive.find(task.result_id) if replaces else None
         reading = self._readings.obtain(task, progress)
         self._metrics.read(reading.record.processing_time_ms / 1000)
-        if reading.record.index_key:
+        if reading.stored and reading.record.index_key:
             self._nominator.add(reading.record.index_key)
             self._metrics.indexed(len(self._nominator))
-        if replaces:
-            self._retire(reading.record, before.record if before else None)
+        if not reading.stored:  # deleted while it was read, perhaps: an edge may have seen it for a moment
+            with suppress(PurgeFailed):
+                self._purger.purge(task.result_id)
+        if reading.stored and replaces:
+            self._retire(task.result_id)
         return Outcome(reading.record, "MISS", reading.record.match, stored=reading.stored)
 
-    def _retire(self, fresh: Record, before: Record | None) -> None:
-        """Nothing of the reading ``before`` the ``fresh`` one may answer: here, in copies of it, or at an edge."""
+    def _retire(self, wanted: str) -> None:
+        """After a fresh reading: nothing of an older one may answer, in copies of it or at an edge."""
         try:
-            if before:
-                self._archive.supersede(before, fresh)
-            copies = self._archive.copies(fresh.id)
-            for copy in copies:
-                self._forget(copy)
-            for each in (*copies, fresh.id):
-                self._purger.purge(each)
-            for copy in copies:
-                self._archive.forget_copy(fresh.id, copy)
+            self._purger.purge(wanted)
+            self._forget_copies(wanted)
         except (StoreError, PurgeFailed) as error:
             raise StoreUnavailable(
                 "The new reading is stored, but an older one may still be answered somewhere; repeat the request.",
                 retry_after=RETRY_AFTER_SECONDS,
             ) from error
 
-    def _forget(self, wanted: str) -> None:
+    def _forget(self, wanted: str) -> Record | None:
+        """Remove a record everywhere, the edges last: what they fetch after that is not there. Returns it."""
         record = self._archive.delete(wanted)
-        if record and record.index_key:
-            self._nominator.remove(record.index_key)
+        self._nominator.remove(wanted)
+        self._purger.purge(wanted)
+        return record
+
+    def _forget_copies(self, source: str) -> None:
+        """Remove what was copied from ``source``. Its record is gone or replaced, so no new copy passes its check."""
+        for copy in self._archive.copies(source):
+            if self._archive.is_copy_of(copy, source):
+                self._forget(copy)
+            self._archive.forget_copy(source, copy)
 
     def _same_pixels(self, task: ReadingTask, found: Found) -> Outcome | None:
         source = found.record
@@ -192,16 +218,16 @@ class Service:
             return None
         query = Query(page)
         for nominee in self._nominator.nominate(look, NOMINEES):
-            if _suffix(nominee.id) != task.options.suffix():
+            if options_suffix(nominee.id) != task.options.suffix():
                 continue
             found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
-            if found is None or proof is None:
+            if found is None or proof is None or not proof.is_of([line.box for line in found.record.lines]):
                 continue
             started = time.thread_time()
             verdict = verify(proof, query, [line.text for line in found.record.lines])
             self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
             outcome = self._judge(task, found.record, verdict)
-            if outcome:
+            if outcome or verdict.kind == "doubtful":  # lines are read again for one nominee at most: it costs
                 return outcome
         return None
 
@@ -234,21 +260,30 @@ class Service:
     def _copy(
         self, task: ReadingTask, source: Record, match: Match, lines: list[PageLine] | tuple[PageLine, ...], word: Word
     ) -> Outcome | None:
-        """Keep ``source``'s reading under this upload's own id; ``None`` when the source vanished meanwhile."""
+        """Keep ``source``'s reading under this upload's own id; ``None`` when the source changed or went meanwhile."""
         copy = source.copied_to(task.result_id, task.facts, match, lines)
-        stored = self._try(lambda: self._archive.save_copy(copy, thumbnail(task.document.pages[0])))
-        if self._archive.find(source.id) is None:  # deleted while this copy was made: it must not outlive it
-            self._try(lambda: self._archive.delete(copy.id))
-            return None
-        return Outcome(copy, word, match, detail=match.kind, stored=stored)
-
-    def _try(self, store: Callable[[], object]) -> bool:
         try:
-            store()
+            kept = self._archive.save_copy(copy, thumbnail(task.document.pages[0]))
         except StoreError as error:
             log.error("a copy could not be stored: %s", error)
-            return False
-        return True
+            return Outcome(copy, word, match, detail=match.kind, stored=False)
+        if kept is not copy:
+            return _exact(Found(kept, self._archive.store.name))
+        # The marker is written. Whoever deletes or replaces the source does so first and looks for markers then, so
+        # either this copy is found there, or the change is seen here.
+        current = self._archive.find(source.id)
+        try:
+            deleted = self._archive.was_deleted_since(copy.id, task.asked_at)
+            if current is not None and current.record == source and not deleted:
+                return Outcome(copy, word, match, detail=match.kind)
+            self._forget(copy.id)
+            self._archive.forget_copy(source.id, copy.id)
+        except (StoreError, PurgeFailed) as error:
+            raise StoreUnavailable(
+                "The document was deleted while this copy of it was answered; try again.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ) from error
+        return None
 
 
 def _certainly(look_up: Callable[[], Answer]) -> Answer:
@@ -264,10 +299,6 @@ def _certainly(look_up: Callable[[], Answer]) -> Answer:
 def _exact(found: Found) -> Outcome:
     stored = found.record.match
     return Outcome(found.record, "HIT", Match("exact", stored.source), detail=found.tier)
-
-
-def _suffix(wanted: str) -> str:
-    return wanted[64:]
 
 
 def _box(corners: np.ndarray) -> Box:

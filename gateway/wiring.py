@@ -79,6 +79,7 @@ def assemble(settings: Settings) -> Parts:
         metrics,
         image_limits(settings),
         near=settings.match == "near",
+        at_once=uploads_at_once(settings.web_threads),
     )
     jobs = Jobs(
         service,
@@ -102,11 +103,16 @@ def open_readings(settings: Settings, archive: Archive) -> Readings:
     if settings.reader == "queue":
         from gateway.readers.queue import QueuedReadings
 
-        return QueuedReadings.connect(settings)
+        return QueuedReadings.connect(settings, archive)
     from gateway.readers.local import LocalReadings, PooledPageReader
 
     reader = PooledPageReader.from_settings(settings, cores())
     return LocalReadings(reader, archive, ttl=settings.ttl, timeout=settings.read_timeout)
+
+
+def uploads_at_once(web_threads: int) -> int:
+    """How many threads may be busy with unknown uploads: a quarter stays free for look-ups, hits and health."""
+    return max(1, web_threads - max(1, web_threads // 4))
 
 
 def cores() -> int:

@@ -109,7 +109,7 @@ class ScriptedReadings:
             self.reader,
             self._archive,
             ttl=self._ttl,
-            timeout=10,
+            timeout=10, asked_at=task.asked_at,
             progress=progress,
         )
 
@@ -136,12 +136,12 @@ class Gateway:
     readings: ScriptedReadings
 
 
-def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None) -> Gateway:
+def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12) -> Gateway:
     reader = ScriptedReader()
     archive, metrics = Archive(store), Metrics()
     nominator = Nominator(archive.index_keys, NoJournal())
     assert nominator.load()
     readings = ScriptedReadings(reader, archive, ttl)
     purger = purger or EdgePurger(())
-    service = Service(archive, readings, nominator, purger, metrics, ImageLimits(20_000_000, 20, 150))
+    service = Service(archive, readings, nominator, purger, metrics, ImageLimits(20_000_000, 20, 150), at_once=at_once)
     return Gateway(service, reader, archive, nominator, metrics, purger, readings)

@@ -30,7 +30,7 @@ def blueprint(report: Callable[[], tuple[bool, dict[str, object]]], metrics: Met
 
     @routes.get("/readyz")
     def ready() -> Response:
-        """A reading asked for now would run. A store that is down is named, and doesn't take the gateway out."""
+        """Whether an unknown document could be read now. A store that is down is only named."""
         is_ready, parts = report()
         return plain({"status": "ready" if is_ready else "not ready", **parts}, 200 if is_ready else 503)
 

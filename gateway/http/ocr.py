@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
-from gateway.errors import BadRequest, Refusal
+from gateway.errors import BadRequest, ReadingTimedOut, Refusal
 from gateway.http.caching import cache_status, describe_outcome, strong_etag
 from gateway.http.problem import problem
 from gateway.http.uploads import Wishes, read_images, read_wishes
@@ -17,8 +18,10 @@ from gateway.renderings import MEDIA_TYPES, answer, render
 from gateway.service import Outcome, Service
 
 
-def blueprint(service: Service, jobs: Jobs, max_upload_bytes: int, max_batch: int) -> Blueprint:
-    """``POST /ocr``, ``/api/ocr``, ``/ocr/predict``."""
+def blueprint(
+    service: Service, jobs: Jobs, max_upload_bytes: int, max_batch: int, batch_seconds: float
+) -> Blueprint:
+    """``POST /ocr``, ``/api/ocr``, ``/ocr/predict``. ``batch_seconds``: a batch begins no further image after that."""
     routes = Blueprint("ocr", __name__)
 
     def one_upload() -> bytes:
@@ -46,9 +49,14 @@ def blueprint(service: Service, jobs: Jobs, max_upload_bytes: int, max_batch: in
             return response
         if len(images) == 1:
             return _single(service.recognise(images[0], wishes.options, wishes.match), wishes)
-        return _batch(
-            [lambda image=image: service.recognise(image, wishes.options, wishes.match) for image in images], wishes
-        )
+        deadline = time.monotonic() + batch_seconds
+
+        def next_in_batch(image: bytes) -> Outcome:
+            if time.monotonic() > deadline:
+                raise ReadingTimedOut("The images before this one took too long; send it again, by itself.")
+            return service.recognise(image, wishes.options, wishes.match)
+
+        return _batch(images, next_in_batch, wishes)
 
     @routes.post("/api/ocr")
     def recognise_text() -> Response:
@@ -90,18 +98,22 @@ def _described(body: bytes, clothes: str, outcome: Outcome) -> Response:
     return response
 
 
-def _batch(recognitions: list[Callable[[], Outcome]], wishes: Wishes) -> Response:
-    """Each answer in the order sent; one image's refusal is its own and does not spoil the others'."""
+def _batch(images: list[bytes], recognise: Callable[[bytes], Outcome], wishes: Wishes) -> Response:
+    """Each answer in the order sent; one image's refusal is its own and does not spoil the others'.
+
+    The header tells the dearest word among them; each answer has its own ``cache_status``.
+    """
     if wishes.format != "json":
-        raise BadRequest("Several images are answered as JSON only; leave out `format`, or send one image.")
+        raise BadRequest("Several images are answered as JSON only: ask for it (`format=json`), or send one image.")
     results: list[dict[str, Any]] = []
     words = []
-    for recognition in recognitions:
+    for image in images:
         try:
-            outcome = recognition()
+            outcome = recognise(image)
         except Refusal as error:
             current_app.logger.info("one image of a batch was refused: %s", error.slug)
-            results.append({"success": False, **problem(error.status, error.slug, error.title, error.detail)})
+            refusal = {"success": False, **problem(error.status, error.slug, error.title, error.detail)}
+            results.append(refusal | ({"retry_after": error.retry_after} if error.retry_after else {}))
             words.append("MISS")
             continue
         lines = tuple(line for line in outcome.record.lines if line.score >= wishes.min_score)

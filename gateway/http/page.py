@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 
 from flask import Blueprint, Response, render_template, send_from_directory
+from markupsafe import Markup, escape
 
-from gateway.errors import Refusal
+from gateway.http import problem
 
 # Everything the page needs comes from this server; an upload is shown from a blob: URL.
 CONTENT_SECURITY_POLICY = (
@@ -22,6 +24,7 @@ def blueprint() -> Blueprint:
     static = str(files("gateway.http") / "static")
     description = (files("gateway.http") / "openapi.json").read_text("utf-8")
     operations = list(_operations(json.loads(description)))
+    routes.add_app_template_filter(_with_code, "with_code")
 
     def secured(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
@@ -42,9 +45,14 @@ def blueprint() -> Blueprint:
 
     @routes.get("/docs")
     def docs() -> Response:
-        return secured(Response(render_template("docs.html", operations=operations, refusals=Refusal.__subclasses__())))
+        return secured(Response(render_template("docs.html", operations=operations, problems=problem.kinds())))
 
     return routes
+
+
+def _with_code(text: str) -> Markup:
+    """``text`` with what stands between backticks set as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _operations(document: dict):

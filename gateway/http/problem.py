@@ -9,36 +9,72 @@ import uuid
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from gateway.errors import Refusal
 
 log = logging.getLogger(__name__)
 
+MEDIA_TYPE = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # What to do about an error that the framework, not the gateway, raised.
 _ADVICE = {
     400: "The request could not be understood.",
     404: "There is nothing at this address; see /docs for the addresses that exist.",
+    403: "This server does not do that.",
     405: "This address does not take this method; the Allow header lists those it takes.",
+    408: "The request did not arrive in time; send it again, over a faster line if there is one.",
     411: "Send a Content-Length.",
+    412: "The stored result is not the one that If-Match or If-Unmodified-Since asks for.",
     413: "The request is larger than this server accepts.",
     414: "The address is too long.",
     415: "This content type is not accepted here.",
+    417: "This server does not do what the Expect header asks for; leave it out.",
     431: "The request's headers are too long.",
+    501: "This transfer coding is not understood here; send a Content-Length, or `chunked`.",
 }
+_INTERNAL_ERROR = (
+    "internal-error",
+    "Internal error",
+    "Something broke here; try again, and report the request_id.",
+)
+
+
+def kinds() -> list[tuple[str, int, str, str]]:
+    """Every kind of problem there is: slug, status, title, and what it means or what to do about it."""
+    ours = [
+        (kind.slug, kind.status, kind.title, (kind.__doc__ or "").split("\n")[0]) for kind in Refusal.__subclasses__()
+    ]
+    known = {slug for slug, *_ in ours}
+    others = [
+        (slug, status, title, advice)
+        for status in sorted(_ADVICE)
+        for slug, title, advice in [_described(status, default_exceptions[status]().name)]
+        if slug not in known
+    ]
+    return sorted([*ours, *others, (_INTERNAL_ERROR[0], 500, *_INTERNAL_ERROR[1:])], key=lambda kind: kind[1])
 
 
 def problem(status: int, slug: str, title: str, detail: str) -> dict[str, Any]:
     """The members of a problem document for the request being served."""
-    return {
-        "type": f"/docs#{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id(),
-    }
+    return _document(status, slug, title, detail, request_id())
+
+
+def early_problem(status: int) -> dict[str, Any]:
+    """The members of a problem document for a request that was refused before the application saw it."""
+    if status == 500:
+        return _document(500, *_INTERNAL_ERROR, uuid.uuid4().hex)
+    return _document(status, *_described(status, default_exceptions[status]().name), uuid.uuid4().hex)
+
+
+def _document(status: int, slug: str, title: str, detail: str, request_id: str) -> dict[str, Any]:
+    return {"type": f"/docs#{slug}", "title": title, "status": status, "detail": detail, "request_id": request_id}
+
+
+def _described(status: int, name: str) -> tuple[str, str, str]:
+    """Slug, title and detail of an error that is only known by its status and name."""
+    return re.sub(r"[^a-z]+", "-", name.lower()).strip("-"), name, _ADVICE.get(status, name + ".")
 
 
 def request_id() -> str:
@@ -64,8 +100,7 @@ def register(app: Flask) -> None:
         status = error.code or 500
         if status < 400:
             return error.get_response()  # type: ignore[return-value]
-        slug = re.sub(r"[^a-z]+", "-", error.name.lower()).strip("-")
-        response = _response(problem(status, slug, error.name, _ADVICE.get(status, error.name + ".")))
+        response = _response(problem(status, *_described(status, error.name)))
         for name, value in error.get_headers():
             if name == "Allow":
                 response.headers[name] = value
@@ -76,11 +111,7 @@ def register(app: Flask) -> None:
         # The type and the place only: a message could quote a document.
         log.error("request %s failed: %s", request_id(), type(error).__name__, exc_info=app.debug or app.testing)
         _log_place(error)
-        return _response(
-            problem(
-                500, "internal-error", "Internal error", "Something broke here; try again, and report the request_id."
-            )
-        )
+        return _response(problem(500, *_INTERNAL_ERROR))
 
 
 def _log_place(error: Exception) -> None:
@@ -92,9 +123,7 @@ def _log_place(error: Exception) -> None:
 
 
 def _response(document: dict[str, Any]) -> Response:
-    response = Response(
-        json.dumps(document, ensure_ascii=False), document["status"], mimetype="application/problem+json"
-    )
+    response = Response(json.dumps(document, ensure_ascii=False), document["status"], mimetype=MEDIA_TYPE)
     # nginx 1.22 lets the first of these two headers win: a burst of misses is absorbed for a second, no longer.
     response.headers["X-Accel-Expires"] = "1" if request.method in ("GET", "HEAD") else "0"
     response.headers["Cache-Control"] = "no-store"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import PreconditionFailed
 
 from gateway.archive import Found
 from gateway.errors import NotFound
@@ -30,7 +31,10 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
         response = Response(body, content_type=content_type)
         keep_until_expiry(response, found.record, found.tier)
         response.set_etag(strong_etag(body))
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        if response.status_code == 412:
+            raise PreconditionFailed
+        return response
 
     @routes.get("/<result_id>")
     def look_up(result_id: str) -> Response:
@@ -59,8 +63,9 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
 
     @routes.delete("/<result_id>")
     def delete(result_id: str) -> Response:
-        if is_result_id(result_id):
-            service.delete(result_id)
+        if not is_result_id(result_id):
+            raise NotFound("This is no result id: it is the file's SHA-256 in lower-case hex.")
+        service.delete(result_id)
         response = Response(status=204)
         response.headers["Cache-Control"] = "no-store"
         return response

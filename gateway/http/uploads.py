@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
+import codecs
 import math
+import re
+import string
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -30,6 +33,18 @@ _MEDIA_TYPES = {
 }
 # What multipart and JSON add around the images themselves.
 _ENVELOPE_BYTES = 64 * 1024
+# A form may weigh this many images of the largest size, however many images it holds; the edge has the same bound.
+_FORM_IMAGES = 4
+_NAME = re.compile(r"[\w.-]{1,40}")
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+", re.ASCII)
+
+
+class _Upload(msgspec.Struct, forbid_unknown_fields=True):
+    image: str = ""
+
+
+# Decodes straight to this type: anything else in the body is refused where it begins, and never built.
+_UPLOAD = msgspec.json.Decoder(_Upload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +66,7 @@ def read_wishes(request: Request) -> Wishes:
             raise BadRequest(f"`{name}` is given more than once.")
     match = _choice(request, "match", ("near", "exact", "none"), "near")
     layout = _choice(request, "layout", ("auto", "line"), "auto")
-    pages = request.args.get("pages", "")
-    if pages:
-        pages = str(PageRange.parse(pages))
+    pages = str(PageRange.parse(request.args["pages"])) if "pages" in request.args else ""
     return Wishes(
         Options(layout=layout, pages=pages),  # type: ignore[arg-type]
         cast(MatchMode, match),
@@ -75,7 +88,7 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
             images = [_from_json(request, max_bytes)]
         elif kind.startswith("image/") or kind in ("application/pdf", "application/octet-stream"):
             images = [_body(request, max_bytes)]
-        elif not kind and not request.content_length:
+        elif not kind and not request.content_length and "Transfer-Encoding" not in request.headers:
             raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
         else:
             raise UnsupportedImage(
@@ -83,21 +96,25 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
             )
     except RequestEntityTooLarge:
         raise _too_large(max_bytes) from None
-    if not all(images):
-        raise BadRequest("The image is empty.")
     if max(map(len, images)) > max_bytes:
         raise _too_large(max_bytes)
     return images
 
 
 def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
-    request.max_content_length = max_bytes * max_images + _ENVELOPE_BYTES
+    request.max_content_length = max_bytes * min(max_images, _FORM_IMAGES) + _ENVELOPE_BYTES
     request.max_form_parts = max_images + 1
-    if request.content_length is not None and request.content_length > request.max_content_length:
-        raise _too_large(max_bytes)
-    for name in (*request.files, *request.form):
+    try:
+        names = (*request.files, *request.form)
+    except RequestEntityTooLarge:
+        # All its bytes, its parts, one part's head or a part that is no file: werkzeug does not say which.
+        raise TooLarge(
+            f"A form may hold {max_images} images at most, of {max_bytes} bytes each and four times that together, "
+            "as files, and little besides."
+        ) from None
+    for name in names:
         if name != "image":
-            raise BadRequest("Only the form field `image` is known here; another one was sent.")
+            raise BadRequest(f"The form field {_named(name)} is unknown; there is only `image`.")
     if "image" in request.form:
         raise BadRequest("The form field `image` must be a file; with curl, write `-F image=@invoice.jpg`.")
     files = request.files.getlist("image")
@@ -111,35 +128,43 @@ def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]
 def _from_json(request: Request, max_bytes: int) -> bytes:
     body = _body(request, 4 * math.ceil(max_bytes / 3) + _ENVELOPE_BYTES)
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise BadRequest('The body is not a JSON object; send {"image": "<base64>"}.')
-    for name in document:
-        if name != "image":
-            raise BadRequest("Only the JSON member `image` is known here; another one was sent.")
-    encoded = document.get("image")
-    if not isinstance(encoded, str) or not encoded:
+        encoded = _UPLOAD.decode(body.removeprefix(codecs.BOM_UTF8)).image
+    except msgspec.ValidationError as error:
+        # msgspec: Object contains unknown field `…`
+        if found := re.search(r"unknown field `(.*)`", str(error)):
+            raise BadRequest(f"The JSON member {_named(found[1])} is unknown; there is only `image`.") from None
+        raise BadRequest('The body is not of the form {"image": "<base64>"}.') from None
+    except ValueError:
+        raise BadRequest('The body is not a JSON object in UTF-8; send {"image": "<base64>"}.') from None
+    if not encoded:
         raise BadRequest("There is no image in the request; send it as base64 in the JSON member `image`.")
     if encoded.startswith("data:"):
         head, _, encoded = encoded.partition(",")
         if not head.endswith(";base64"):
             raise BadRequest("The data: URL in `image` is not base64.")
     try:
-        return base64.b64decode("".join(encoded.split()), validate=True)
+        digits = encoded.encode("ascii").translate(None, string.whitespace.encode())
+        return base64.b64decode(digits, validate=True)
     except (binascii.Error, ValueError):
         raise BadRequest("The JSON member `image` is not valid base64.") from None
 
 
 def _body(request: Request, most: int) -> bytes:
-    """The whole body. Raises :class:`RequestEntityTooLarge` beyond ``most`` bytes, read or announced."""
+    """The whole body. Raises :class:`RequestEntityTooLarge` beyond ``most`` bytes, read or announced,
+    :class:`BadRequest` when there is less than was announced."""
     # One more than allowed: a chunked body is cut at the limit without a word (werkzeug's LimitedStream.readall).
     request.max_content_length = most + 1
     body = request.get_data(cache=False)
     if len(body) > most:
         raise RequestEntityTooLarge
+    if request.content_length is not None and len(body) < request.content_length:
+        raise BadRequest("The body ended before its Content-Length; send the whole image.")
     return body
+
+
+def _named(name: str) -> str:
+    """``name`` for people, unless it is no name but something to be echoed."""
+    return f"`{name}`" if _NAME.fullmatch(name) else "with an odd name"
 
 
 def _too_large(max_bytes: int) -> TooLarge:
@@ -154,10 +179,7 @@ def _choice(request: Request, name: str, allowed: tuple[str, ...], default: str)
 
 
 def _score(value: str) -> float:
-    try:
-        score = float(value)
-    except ValueError:
-        score = math.nan
+    score = float(value) if _NUMBER.fullmatch(value) else math.nan
     if not 0 <= score <= 1:
         raise BadRequest("`min_score` must be a number from 0 to 1.")
     return score

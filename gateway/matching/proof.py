@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,6 +50,14 @@ class Proof:
     def scale(self) -> float:
         """Proof pixels per page pixel, at most 1."""
         return self.image.shape[1] / self.page_size[0]
+
+    def is_of(self, boxes: Sequence[Sequence[Sequence[float]]]) -> bool:
+        """Whether this is the proof of a record with lines at ``boxes`` (n quads in pixels of the original page)."""
+        if len(boxes) != len(self.quads):
+            return False
+        height, width = self.image.shape
+        scale = np.float32([width / self.page_size[0], height / self.page_size[1]])
+        return bool(np.abs(np.float32(boxes).reshape(-1, 4, 2) * scale - self.quads).max(initial=0) < 1)
 
     @cached_property
     def boxes(self) -> np.ndarray:

@@ -15,13 +15,14 @@ from worker.types import Box, LineReading
 
 @dataclass(frozen=True, slots=True)
 class ReadingTask:
-    """One upload to be read: its bytes, and the same decoded."""
+    """One upload to be read: its bytes, and the same decoded; asked for at ``asked_at`` (POSIX seconds)."""
 
     result_id: str
     upload: bytes
     document: Document
     facts: ImageFacts
     options: Options
+    asked_at: float
 
 
 def no_progress(done: int, total: int) -> None:

@@ -79,6 +79,7 @@ class LocalReadings:
             self._archive,
             ttl=self._ttl,
             timeout=self._timeout,
+            asked_at=task.asked_at,
             progress=progress,
         )
 

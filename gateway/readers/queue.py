@@ -1,7 +1,8 @@
 """Readings by worker processes fed through Dramatiq on Redis: the gateway's side and what both sides agree on.
 
-The upload waits in Redis beside its message. A worker acknowledges after it has stored the record, so a killed
-worker's message is delivered again. Answers are polled: several gateways may wait for one reading.
+A message names a job and nothing else (:mod:`gateway.readers.job_table`). A worker acknowledges after it has stored
+the record and answered, so a killed worker's message is delivered again. Answers are polled: several gateways may
+wait for one reading. Whoever waits and finds the job gone without an answer begins anew.
 """
 
 from __future__ import annotations
@@ -9,24 +10,29 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
+from uuid import uuid4
 
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from gateway.archive import Archive
 from gateway.config import Settings
 from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut, Refusal, StoreUnavailable
 from gateway.readers.base import ReadingTask, no_progress
+from gateway.readers.job_table import NAMESPACE, QUEUE, JobTable, flight_key
 from gateway.reading import Progress, Reading
 from gateway.record import Record
+from gateway.store.base import StoreError
+from gateway.store.redis import RedisGuard
 from worker.types import Box, LineReading
 
-# A hash tag keeps every key on one node of a Redis Cluster, which Dramatiq's scripts need.
-NAMESPACE = "{ocr-queue}"
-QUEUE = "readings"
 READ, REREAD = "read", "reread"
 HEARTBEAT_TIMEOUT_MS = 8000
 # Of a million polls: an idle worker polls some ten times a second, so it looks for dead colleagues every few seconds.
@@ -34,45 +40,47 @@ MAINTENANCE_CHANCE = 50_000
 WORKER_BEAT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 RETRY_AFTER_SECONDS = 2
-# How long an answer, or an upload nobody came for, may lie in Redis beyond the deadline.
-MARGIN_SECONDS = 60
-SOCKET_TIMEOUT_SECONDS = 5.0
+# How often one asker begins a job anew that vanished.
+ATTEMPTS = 3
+CONNECT_TIMEOUT_SECONDS = 1.0
+# A web thread waits that long at most; an upload of 20 MB has to pass.
+GATEWAY_TIMEOUT_SECONDS = 2.0
+# Nobody waits for a worker's own call, and one that is given up too early may have taken messages along.
+WORKER_TIMEOUT_SECONDS = 10.0
 
 
-def connect(settings: Settings) -> redis.Redis:
-    """A connection for the queue; slower to give up than the cache's, for losing a message costs a reading."""
+def connect(settings: Settings, timeout: float = WORKER_TIMEOUT_SECONDS) -> redis.Redis:
+    """A connection for the queue, without retries; connects on first use. ``timeout``: of one command, in seconds."""
     assert settings.redis_url is not None
-    return redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=SOCKET_TIMEOUT_SECONDS)
-
-
-def broker(client: redis.Redis) -> RedisBroker:
-    """The broker both sides use; messages of a worker that stops beating are delivered again."""
-    return RedisBroker(
-        client=client,
-        namespace=NAMESPACE,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=MAINTENANCE_CHANCE,
+    return redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, CONNECT_TIMEOUT_SECONDS),
+        retry=Retry(NoBackoff(), 0),
+        max_connections=2 * settings.web_threads + 2 * settings.reader_processes + 16,
+        client_name="ocr-queue",
     )
 
 
-def upload_key(job: str) -> str:
-    return f"{NAMESPACE}:upload:{job}"
+class Broker(RedisBroker):
+    """The broker both sides use; messages of a worker that stops beating are delivered again.
 
+    A consumer that starts anew after a failure gets a new name: a fetch whose reply was lost has left its messages
+    with the old one, which beats no more. What is in hand comes again too; its job is mostly over by then.
+    """
 
-def answer_key(job: str) -> str:
-    return f"{NAMESPACE}:answer:{job}"
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(
+            client=client,
+            namespace=NAMESPACE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+            maintenance_chance=MAINTENANCE_CHANCE,
+        )
 
-
-def progress_key(job: str) -> str:
-    return f"{NAMESPACE}:progress:{job}"
-
-
-def attempts_key(job: str) -> str:
-    return f"{NAMESPACE}:attempts:{job}"
-
-
-def flight_key(result_id: str) -> str:
-    return f"{NAMESPACE}:flight:{result_id}"
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> dramatiq.Consumer:
+        if queue_name == QUEUE:
+            self.broker_id = str(uuid4())
+        return super().consume(queue_name, prefetch, timeout)
 
 
 def workers_key() -> str:
@@ -80,91 +88,127 @@ def workers_key() -> str:
 
 
 class QueuedReadings:
-    """Readings by whichever worker process takes the message."""
+    """Readings by whichever worker process takes the message; what one stored is loaded from ``archive``."""
 
-    def __init__(self, client: redis.Redis, *, timeout: float, queue_limit: int) -> None:
+    def __init__(self, client: redis.Redis, archive: Archive, *, timeout: float, queue_limit: int) -> None:
         self._client = client
-        self._broker = broker(client)
+        self._archive = archive
+        self._jobs = JobTable(client)
+        self._broker = Broker(client)
         self._broker.declare_queue(QUEUE)
+        self._guard = RedisGuard("queue")
         self._timeout = timeout
         self._limit = queue_limit
 
     @classmethod
-    def connect(cls, settings: Settings) -> QueuedReadings:
+    def connect(cls, settings: Settings, archive: Archive) -> QueuedReadings:
         """From the settings; Redis need not be up yet."""
-        return cls(connect(settings), timeout=settings.read_timeout, queue_limit=settings.queue_limit)
+        client = connect(settings, GATEWAY_TIMEOUT_SECONDS)
+        return cls(client, archive, timeout=settings.read_timeout, queue_limit=settings.queue_limit)
 
     def obtain(self, task: ReadingTask, progress: Progress = no_progress) -> Reading:
-        deadline = time.time() + self._timeout
-        arguments = {"result_id": task.result_id, "options": asdict(task.options), "deadline": deadline}
-        answer = self._ask(READ, task, arguments, deadline, progress, flight=flight_key(task.result_id))
-        return Reading(Record.from_bytes(answer["record"].encode()), answer["stored"])
+        arguments = {"result_id": task.result_id, "options": asdict(task.options), "asked_at": task.asked_at}
+        answer = self._ask(READ, task.upload, arguments, flight_key(task.result_id), progress)
+        if "record" in answer:
+            return Reading(Record.from_bytes(answer["record"].encode()), stored=False)
+        return Reading(self._load(task.result_id, answer["created_at"]), stored=True)
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
-        deadline = time.time() + self._timeout
-        arguments = {"boxes": [list(map(list, box)) for box in boxes], "deadline": deadline}
-        answer = self._ask(REREAD, task, arguments, deadline, no_progress)
+        arguments = {"boxes": [list(map(list, box)) for box in boxes]}
+        # A flight of its own: nobody else asks for these boxes.
+        answer = self._ask(REREAD, task.upload, arguments, flight_key(secrets.token_urlsafe(16)), no_progress)
         return [LineReading(text, score) for text, score in answer["lines"]]
 
     def ready(self) -> bool:
         """Whether a worker with a warm model has been heard of lately."""
         try:
-            return self._client.zcount(workers_key(), time.time() - 3 * WORKER_BEAT_SECONDS, "+inf") > 0
-        except redis.RedisError:
+            with self._guard.operation("workers"):
+                return self._client.zcount(workers_key(), time.time() - 3 * WORKER_BEAT_SECONDS, "+inf") > 0
+        except StoreError:
             return False
 
     def close(self) -> None:
         self._broker.close()
         self._client.close()
 
-    def _ask(
-        self,
-        actor: str,
-        task: ReadingTask,
-        arguments: dict[str, Any],
-        deadline: float,
-        progress: Progress,
-        flight: str = "",
-    ) -> dict[str, Any]:
+    def _load(self, result_id: str, created_at: float) -> Record:
         try:
-            job = self._send(actor, task.upload, arguments, deadline, flight)
-            return self._wait(job, deadline, progress)
-        except redis.RedisError as error:
+            found = self._archive.look_up(result_id)
+        except StoreError as error:
             raise StoreUnavailable(
-                "The queue of readings is out of reach; known documents are still answered.",
+                "The reading is stored, but cannot be fetched at the moment; ask again.",
                 retry_after=RETRY_AFTER_SECONDS,
             ) from error
+        # A tier that missed the write may still have an older reading.
+        if found is None or found.record.created_at < created_at:
+            raise StoreUnavailable("The reading is not to be had any more; ask again.", retry_after=RETRY_AFTER_SECONDS)
+        return found.record
 
-    def _send(self, actor: str, upload: bytes, arguments: dict[str, Any], deadline: float, flight: str) -> str:
-        """Enqueue, unless another gateway has the same reading under way: then its job is the one to wait for."""
-        if self._client.llen(f"{NAMESPACE}:{QUEUE}") >= self._limit:
-            raise Overloaded("Too many readings are waiting; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
-        job = secrets.token_urlsafe(16)
-        keep = int(deadline - time.time()) + MARGIN_SECONDS
-        if flight and not self._client.set(flight, job, nx=True, ex=max(1, int(deadline - time.time()))):
-            under_way = self._client.get(flight)
-            if under_way is not None:
-                return under_way.decode()
-        self._client.set(upload_key(job), upload, ex=keep)
-        self._broker.enqueue(
-            dramatiq.Message(
-                queue_name=QUEUE, actor_name=actor, args=(job,), kwargs={**arguments, "flight": flight}, options={}
-            )
-        )
-        return job
+    def _ask(
+        self, actor: str, upload: bytes, arguments: dict[str, Any], flight: str, progress: Progress
+    ) -> dict[str, Any]:
+        deadline = time.time() + self._timeout
+        for _ in range(ATTEMPTS):
+            job, mine = self._send(actor, upload, {**arguments, "deadline": deadline, "flight": flight})
+            answer = self._wait(job, deadline, progress)
+            if answer is not None:
+                return _opened(answer)
+            if time.time() >= deadline:
+                if mine:
+                    with self._reached("end"):
+                        self._jobs.end(job, flight)
+                raise ReadingTimedOut("The reading ran over its deadline; send a smaller image or fewer pages.")
+        raise Overloaded("The queue loses what it is given; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
 
-    def _wait(self, job: str, deadline: float, progress: Progress) -> dict[str, Any]:
+    def _send(self, actor: str, upload: bytes, arguments: dict[str, Any]) -> tuple[str, bool]:
+        """The job to wait for, and whether it is this asker's own: the same reading may be under way already."""
+        flight, deadline = arguments["flight"], arguments["deadline"]
+        with self._reached("send"):
+            claimed = self._jobs.claim(flight, deadline, self._limit)
+            if claimed is None:
+                raise Overloaded("Too many readings are waiting; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+            job, mine = claimed
+            if mine:
+                try:
+                    self._jobs.fill(job, arguments, upload)
+                    message = dramatiq.Message(queue_name=QUEUE, actor_name=actor, args=(job,), kwargs={}, options={})
+                    self._broker.enqueue(message)
+                    self._jobs.keep(job)
+                except redis.ResponseError:
+                    # Out of memory, say. A Redis that does not answer forgets the claim by itself.
+                    self._jobs.end(job, flight)
+                    raise
+        return job, mine
+
+    def _wait(self, job: str, deadline: float, progress: Progress) -> dict[str, Any] | None:
+        """The answer; ``None`` when the time is up or the job has vanished."""
         seen = None
         while time.time() < deadline:
-            answer, state = self._client.mget(answer_key(job), progress_key(job))
+            with self._reached("wait"):
+                there, answer, state = self._jobs.poll(job)
+                if answer is not None:
+                    self._jobs.taken(job)
             if answer is not None:
-                return _opened(json.loads(answer))
+                return json.loads(answer)
+            if not there:
+                return None
             if state is not None and state != seen:
                 seen = state
                 done, _, total = state.decode().partition("/")
                 progress(int(done), int(total))
             time.sleep(POLL_SECONDS)
-        raise ReadingTimedOut("The reading ran over its deadline; send a smaller image or fewer pages.")
+        return None
+
+    @contextmanager
+    def _reached(self, operation: str) -> Iterator[None]:
+        try:
+            with self._guard.operation(operation):
+                yield
+        except StoreError as error:
+            raise StoreUnavailable(
+                "The queue of readings is out of reach; known documents are still answered.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ) from error
 
 
 def sealed(error: Refusal) -> dict[str, Any]:

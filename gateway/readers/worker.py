@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import dramatiq
 import redis
@@ -20,6 +21,7 @@ from gateway.errors import ReadingFailed, ReadingTimedOut, Refusal
 from gateway.identity import Options
 from gateway.image import ImageLimits, PageRange, decode
 from gateway.readers import queue
+from gateway.readers.job_table import QUEUE, JobTable
 from gateway.readers.local import PooledPageReader
 from gateway.reading import image_facts, read_and_store
 from gateway.store.base import Store
@@ -28,10 +30,17 @@ log = logging.getLogger(__name__)
 
 # A message that has taken its worker down this often is given up.
 MAX_DELIVERIES = 3
+# Between two attempts at a Redis that fails while a reading is in hand.
+RETRY_SECONDS = 0.5
+# Beyond the longest deadline, so that whatever runs when the worker is stopped ends by itself.
+STOP_MARGIN_SECONDS = 5
+
+Result = TypeVar("Result")
+Work = Callable[[str, dict[str, Any], bytes], dict[str, Any]]
 
 
 class QueueWorker:
-    """Takes messages, reads with ``reader``, stores, then acknowledges."""
+    """Takes messages, reads with ``reader``, stores, answers, then acknowledges."""
 
     def __init__(
         self,
@@ -43,16 +52,18 @@ class QueueWorker:
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._ttl = settings.ttl
+        self._timeout = settings.read_timeout
         self._client = client
+        self._jobs = JobTable(client)
         self._archive = Archive(store)
         self._reader = reader
         self._limits = limits
         self._stopping = threading.Event()
-        broker = queue.broker(client)
-        for unwanted in (Retries, TimeLimit, AgeLimit):  # deadlines are in the messages; a refusal is an answer
+        broker = queue.Broker(client)
+        for unwanted in (Retries, TimeLimit, AgeLimit):  # deadlines are in the jobs; a refusal is an answer
             broker.middleware[:] = [each for each in broker.middleware if not isinstance(each, unwanted)]
-        dramatiq.actor(self._read, actor_name=queue.READ, queue_name=queue.QUEUE, broker=broker)
-        dramatiq.actor(self._reread, actor_name=queue.REREAD, queue_name=queue.QUEUE, broker=broker)
+        for name, work in ((queue.READ, self._read), (queue.REREAD, self._reread)):
+            dramatiq.actor(self._actor(work), actor_name=name, queue_name=QUEUE, broker=broker)
         self._worker = dramatiq.Worker(broker, worker_threads=settings.reader_processes, worker_timeout=100)
         # No worker hoards messages that an idle one could take.
         self._worker.queue_prefetch = settings.reader_processes
@@ -67,81 +78,104 @@ class QueueWorker:
         self._beat.start()
 
     def stop(self) -> None:
-        """Finish what runs; what waits stays in the queue."""
+        """Finish what runs, however long its deadline lets it; what waits stays in the queue."""
         self._stopping.set()
-        self._worker.stop(timeout=30_000)
+        # The consumer of delayed messages goes on beating for what is in hand.
+        self._worker.consumers[QUEUE].stop()
+        try:
+            self._worker.stop(timeout=int(1000 * (self._timeout + STOP_MARGIN_SECONDS)))
+        except redis.RedisError as error:  # when its beat stays away, another worker gets what waits
+            log.warning("what waits could not be handed back: %s", type(error).__name__)
         self._broker.close()
         self._reader.close()
 
-    def _read(self, job: str, *, result_id: str, options: dict[str, str], deadline: float, flight: str) -> None:
-        def work(upload: bytes) -> dict[str, Any]:
-            chosen = Options(**options)
-            document = decode(upload, self._limits, PageRange.parse(chosen.pages) if chosen.pages else None)
-            reading = read_and_store(
-                result_id,
-                document,
-                image_facts(document),
-                chosen,
-                self._reader,
-                self._archive,
-                ttl=self._ttl,
-                timeout=_left(deadline),
-                progress=lambda done, total: self._report(job, done, total),
-            )
-            return {"record": reading.record.to_bytes().decode(), "stored": reading.stored}
+    def _read(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
+        options = Options(**arguments["options"])
+        document = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None)
+        reading = read_and_store(
+            arguments["result_id"],
+            document,
+            image_facts(document),
+            options,
+            self._reader,
+            self._archive,
+            ttl=self._ttl,
+            timeout=_left(arguments["deadline"]),
+            asked_at=arguments["asked_at"],
+            progress=lambda done, total: self._report(job, done, total),
+        )
+        # What is stored can be deleted there; no second copy of it lies about here.
+        if reading.stored:
+            return {"created_at": reading.record.created_at}
+        return {"record": reading.record.to_bytes().decode()}
 
-        self._answer(job, work, flight)
+    def _reread(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
+        page = decode(upload, self._limits).pages[0]
+        quads = [tuple((x, y) for x, y in box) for box in arguments["boxes"]]
+        lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]))
+        return {"lines": [(line.text, line.score) for line in lines]}
 
-    def _reread(self, job: str, *, boxes: list, deadline: float, flight: str) -> None:
-        def work(upload: bytes) -> dict[str, Any]:
-            page = decode(upload, self._limits).pages[0]
-            quads = [tuple((x, y) for x, y in box) for box in boxes]
-            lines = self._reader.read_lines(page, quads, _left(deadline))
-            return {"lines": [(line.text, line.score) for line in lines]}
+    def _actor(self, work: Work) -> Callable[[str], None]:
+        def take_and_answer(job: str) -> None:
+            taken = _insist(lambda: self._jobs.take(job), time.time() + self._timeout)
+            if taken is None:  # nobody waits any more
+                return
+            deliveries, arguments = taken
+            answer = self._answer(job, work, deliveries, arguments)
+            # Unless it is said, somebody waits in vain; the message is not acknowledged before.
+            _insist(lambda: self._jobs.end(job, arguments["flight"], answer), arguments["deadline"])
 
-        self._answer(job, work, flight)
+        return take_and_answer
 
-    def _answer(self, job: str, work, flight: str) -> None:
-        upload = self._client.get(queue.upload_key(job))
-        if upload is None:  # nobody waits any more
-            return
-        deliveries = self._client.incr(queue.attempts_key(job))
-        self._client.expire(queue.attempts_key(job), 3600)
+    def _answer(self, job: str, work: Work, deliveries: int, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             if deliveries > MAX_DELIVERIES:
                 raise ReadingFailed("The image could not be read.")
-            answer = work(upload)
+            _left(arguments["deadline"])
+            upload = _insist(lambda: self._jobs.upload(job), arguments["deadline"])
+            if upload is None:
+                raise ReadingFailed("The upload was lost in the queue; send it again.")
+            return work(job, arguments, upload)
         except Refusal as error:
-            answer = queue.sealed(error)
+            return queue.sealed(error)
         except Exception as error:  # an answer must come, whatever broke; the message could quote a document
             log.error("a reading broke: %s", type(error).__name__)
-            answer = queue.sealed(ReadingFailed("The image could not be read; the same upload may be tried once more."))
-        with self._client.pipeline() as pipe:
-            pipe.set(queue.answer_key(job), json.dumps(answer), ex=queue.MARGIN_SECONDS)
-            pipe.delete(queue.upload_key(job), queue.progress_key(job), queue.attempts_key(job))
-            if flight:
-                pipe.delete(flight)
-            pipe.execute()
+            return queue.sealed(ReadingFailed("The image could not be read; the same upload may be tried once more."))
 
     def _report(self, job: str, done: int, total: int) -> None:
-        self._client.set(queue.progress_key(job), f"{done}/{total}", ex=3600)
+        with suppress(redis.RedisError):  # who waits sees the end anyway
+            self._jobs.report(job, done, total)
 
     def _beat_while_running(self) -> None:
         while not self._stopping.wait(queue.WORKER_BEAT_SECONDS if self._beaten() else 1.0):
             pass
-        self._client.zrem(queue.workers_key(), self.name)
+        with suppress(redis.RedisError):  # it falls silent, which says the same a little later
+            self._client.zrem(queue.workers_key(), self.name)
 
     def _beaten(self) -> bool:
-        """Tell the gateways that this worker is warm; forget those that fell silent."""
+        """Tell the gateways that this worker is warm; forget those that fell silent, and jobs nobody came for."""
         try:
             if self._reader.ready():
                 now = time.time()
                 self._client.zadd(queue.workers_key(), {self.name: now})
                 self._client.zremrangebyscore(queue.workers_key(), "-inf", now - 60)
+            self._jobs.sweep()
             return True
         except redis.RedisError as error:
             log.warning("the queue is out of reach: %s", type(error).__name__)
             return False
+
+
+def _insist(call: Callable[[], Result], until: float) -> Result:
+    """``call()``, again and again while Redis fails: a reading is worth more than a moment of patience."""
+    while True:
+        try:
+            return call()
+        except redis.RedisError as error:
+            if time.time() >= until:
+                raise
+            log.warning("the queue is out of reach with a reading in hand: %s", type(error).__name__)
+            time.sleep(RETRY_SECONDS)
 
 
 def _left(deadline: float) -> float:

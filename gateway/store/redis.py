@@ -161,6 +161,8 @@ class RedisStore:
             advice.append(f"maxmemory-policy {policy} may evict results that were answered; use noeviction")
         if not self._alone and policy.startswith("allkeys"):
             advice.append(f"maxmemory-policy {policy} may evict the queue and the journal; use volatile-lru")
+        if not self._alone and policy == "noeviction" and memory.get("maxmemory"):
+            advice.append("maxmemory-policy noeviction: a full Redis refuses the queue; use volatile-lru")
         if self._alone and not persistence.get("aof_enabled"):
             advice.append("appendonly is off: results since the last snapshot are lost when Redis restarts")
         return advice

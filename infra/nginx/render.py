@@ -175,7 +175,12 @@ SETTINGS = (
         "The purge module (Debian: libnginx-mod-http-cache-purge).",
     ),
     # These are the gateway's own; the edge must agree with it.
-    Setting("OCR_MAX_UPLOAD_BYTES", str(20 * 2**20), _integer(1024, 2**40), "Largest request body, as in the gateway."),
+    Setting(
+        "OCR_MAX_UPLOAD_BYTES",
+        str(20 * 2**20),
+        _integer(1024, 2**40),
+        "Largest image, as in the gateway; a request may have four times that.",
+    ),
     Setting("OCR_READ_TIMEOUT", "60", _seconds, "Deadline of one reading, as in the gateway."),
     Setting("OCR_TTL", str(7 * 24 * 3600), _integer(1, 7 * 24 * 3600), "Lifetime of a result, as in the gateway."),
     Setting(
@@ -229,7 +234,8 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
     ttl = values["OCR_TTL"]
     assert isinstance(ttl, int)
     read_timeout = values["OCR_READ_TIMEOUT"]
-    assert isinstance(read_timeout, float)
+    max_upload_bytes = values["OCR_MAX_UPLOAD_BYTES"]
+    assert isinstance(read_timeout, float) and isinstance(max_upload_bytes, int)
     lookup_timeout = values["OCR_EDGE_LOOKUP_TIMEOUT"]
     assert isinstance(lookup_timeout, int)
     return plain | {
@@ -249,6 +255,8 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
         "inactive": str(ttl + 3600),
         "lock_timeout": str(lookup_timeout + 2),
         "answer_timeout": str(int(read_timeout) + 15),
+        # As in the gateway: room for base64, for multipart's envelope, and for a batch.
+        "max_body_bytes": str(4 * max_upload_bytes + 64 * 1024),
     }
 
 

@@ -79,6 +79,17 @@ def test_every_wrong_setting_is_named_at_once(tmp_path, command):
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_cannot_be_used_is_told_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    done = run("serve", cwd=tmp_path, OCR_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "The store cannot be opened" in done.stderr
+
+
+def test_a_mistyped_setting_is_pointed_out(tmp_path):
+    assert "OCR_TLL is no setting" in run("check", cwd=tmp_path, OCR_TLL="5").stderr
+
+
 def test_a_worker_without_a_queue_says_so(tmp_path):
     done = run("worker", cwd=tmp_path)
     assert (done.returncode, "OCR_REDIS_URL" in done.stderr) == (2, True)

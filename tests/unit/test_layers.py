@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     ("gateway.cli",),
     ("gateway.server",),
+    ("gateway.gunicorn_worker",),
     ("gateway.app",),
     ("gateway.wiring",),
     ("gateway.http",),
@@ -23,7 +24,7 @@ LAYERS = (
     ("gateway.archive",),
     ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.config", "gateway.errors"),
+    ("gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
 

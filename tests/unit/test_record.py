@@ -20,7 +20,7 @@ def record(*page_lines: PageLine, **changes) -> Record:
     fields = {
         "id": "a" * 64,
         "lines": page_lines,
-        "image": ImageFacts(100, 50, "b" * 64, "0123456789abcdef"),
+        "image": ImageFacts(100, 50, "b" * 64, "0123456789abcdef", 1, ((1, 100, 50),)),
         "match": Match("none", "a" * 64),
         "engine": EngineFacts("crnn", "r1"),
         "processing_time_ms": 12.5,
@@ -57,7 +57,3 @@ def test_a_copy_keeps_the_times_of_the_reading_and_takes_its_own_identity():
     assert copy.match.source == source.id
 
 
-def test_confidence_weighs_lines_by_their_characters():
-    box = ((0, 0), (1, 0), (1, 1), (0, 1))
-    assert record(PageLine("abc", 1.0, box), PageLine("d", 0.2, box)).confidence == pytest.approx(0.8)
-    assert record().confidence == 0.0

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
-from gateway.renderings import language, render
+from gateway.renderings import confidence, language, render
 
 BOX = ((1.04, 2.0), (11.0, 2.0), (11.0, 8.0), (1.0, 8.0))
 
@@ -19,7 +19,7 @@ def record(*lines: PageLine) -> Record:
     return Record(
         id="a" * 64,
         lines=lines,
-        image=ImageFacts(100, 50, "b" * 64, "0123456789abcdef", 2),
+        image=ImageFacts(100, 50, "b" * 64, "0123456789abcdef", 3, ((1, 100, 50), (3, 40, 30))),
         match=Match("none", "a" * 64),
         engine=EngineFacts("crnn", "r1"),
         processing_time_ms=412.71,
@@ -50,7 +50,14 @@ def test_the_json_has_every_member_of_the_contract():
         "scores": [0.98, 0.6],
         "confidence": pytest.approx((0.98 * 7 + 0.6 * 8) / 15, abs=1e-4),
         "language": "zh",
-        "image": {"width": 100, "height": 50, "sha256": "b" * 64, "phash": "0123456789abcdef", "pages": 2},
+        "image": {
+            "width": 100,
+            "height": 50,
+            "sha256": "b" * 64,
+            "phash": "0123456789abcdef",
+            "pages": 3,
+            "page_sizes": [{"page": 1, "width": 100, "height": 50}, {"page": 3, "width": 40, "height": 30}],
+        },
         "match": {"kind": "none", "source": "a" * 64, "distance": 0, "reread_lines": 0},
         "engine": {"name": "crnn", "revision": "r1"},
         "processing_time_ms": 412.7,
@@ -64,7 +71,13 @@ def test_low_scores_are_left_out_of_the_answer_only():
     answer = json.loads(render(INVOICE, "json", min_score=0.8))
     assert [line["text"] for line in answer["lines"]] == ["增值税专用发票"]
     assert answer["text"] == "增值税专用发票"
+    assert answer["confidence"] == 0.98, "of the lines in the answer"
     assert len(INVOICE.lines) == 2
+
+
+def test_confidence_weighs_lines_by_their_characters():
+    assert confidence([PageLine("abc", 1.0, BOX), PageLine("d", 0.2, BOX)]) == pytest.approx(0.8)
+    assert confidence([]) == 0.0
 
 
 def test_plain_text_is_the_lines():
@@ -91,7 +104,10 @@ def test_csv_defuses_formulas_but_leaves_numbers(text, cell):
 def test_hocr_is_well_formed_and_escapes_the_text():
     body = render(record(PageLine("<b>&", 0.5, BOX), PageLine("2", 0.5, BOX, 3)), "hocr").decode()
     tree = ElementTree.fromstring(body.removeprefix("<!DOCTYPE html>\n"))
-    assert [node.get("title") for node in tree.iter("div")] == ["ppageno 0", "ppageno 2"]
+    assert [node.get("title") for node in tree.iter("div")] == [
+        "bbox 0 0 100 50; ppageno 0",
+        "bbox 0 0 40 30; ppageno 2",
+    ]
     words = [node for node in tree.iter("span") if node.get("class") == "ocrx_word"]
     assert words[0].text == "<b>&"
     assert words[0].get("title") == "bbox 1 2 11 8; x_wconf 50"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.errors import BrokenImage, ReadingFailed, StoreUnavailable
+from gateway.errors import BrokenImage, Overloaded, ReadingFailed, StoreUnavailable
 from gateway.identity import Options, result_id
 from gateway.purge import PurgeFailed
 from gateway.store.base import StoreError
@@ -28,6 +28,11 @@ def resized(drawing: Drawing, scale: float, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def traces(store) -> list[str]:
+    """Every key but the notes that something was deleted."""
+    return [key for key in store.scan("") if not key.startswith("deletions/")]
 
 
 def texts(outcome) -> list[str]:
@@ -117,6 +122,15 @@ class TestKnownDocuments:
         assert gateway.service.recognise(resized(drawing, 0.9), PLAIN, "exact").word == "MISS"
         assert gateway.service.recognise(resized(drawing, 0.8), Options(layout="line")).word == "MISS"
 
+    def test_exact_mode_is_not_answered_by_an_earlier_match_by_look(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        upload = resized(drawing, 0.9)
+        assert gateway.service.recognise(upload, PLAIN).match.kind in ("near", "partial")
+        exact = gateway.service.recognise(upload, PLAIN, "exact")
+        assert (exact.word, exact.match.kind) == ("MISS", "none")
+        assert gateway.service.recognise(upload, PLAIN).match.kind == "exact"
+
     def test_options_are_part_of_the_identity(self, gateway):
         drawing = gateway.reader.knows(draw_invoice(1))
         plain = gateway.service.recognise(drawing.encoded(), PLAIN)
@@ -174,7 +188,7 @@ class TestDeletion:
         gateway.service.recognise(drawing.encoded("BMP"), PLAIN)
         gateway.service.recognise(resized(drawing, 0.9), PLAIN)
         gateway.service.delete(original.id)
-        assert list(store.scan("")) == []
+        assert traces(store) == []
         assert gateway.service.recognise(resized(drawing, 0.8), PLAIN).word == "MISS"
 
     def test_deleting_a_copy_leaves_the_original(self, gateway):
@@ -202,16 +216,16 @@ class TestDeletion:
         broken[0] = False
         gateway.service.delete(original.id)
         assert sorted(purged) == sorted([original.id, copy.id])
-        assert list(store.scan("")) == []
+        assert traces(store) == []
 
     def test_a_copy_made_while_its_source_is_deleted_does_not_survive(self, gateway, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
         original = gateway.service.recognise(drawing.encoded(), PLAIN).record
         save = gateway.archive.save_copy
 
-        def delete_then_save(*arguments) -> None:
+        def delete_then_save(*arguments):
             gateway.service.delete(original.id)
-            save(*arguments)
+            return save(*arguments)
 
         monkeypatch.setattr(gateway.archive, "save_copy", delete_then_save)
         upload = resized(drawing, 0.9)
@@ -220,11 +234,88 @@ class TestDeletion:
         assert outcome.record.match.source == outcome.record.id
 
 
+    def test_a_document_that_was_once_a_copy_outlives_what_it_was_copied_from(self, gateway):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        source = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        upload = resized(drawing, 0.9)
+        copy = gateway.service.recognise(upload, PLAIN).record
+        gateway.service.delete(copy.id)
+        own = gateway.service.recognise(upload, PLAIN, "exact").record
+        assert own.match.source == own.id == copy.id
+        gateway.service.delete(source.id)
+        assert gateway.service.look_up(own.id).record == own
+
+    def test_a_copy_stored_between_two_steps_of_a_deletion_is_deleted_too(self, gateway, store, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        source = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        delete, uploads = gateway.archive.delete, [resized(drawing, 0.9)]
+
+        def copy_then_delete(wanted: str):
+            if uploads:
+                assert gateway.service.recognise(uploads.pop(), PLAIN).word != "MISS"
+            return delete(wanted)
+
+        monkeypatch.setattr(gateway.archive, "delete", copy_then_delete)
+        gateway.service.delete(source.id)
+        assert traces(store) == []
+
+    def test_a_copy_that_is_taken_back_leaves_the_edges_too(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        source = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        save, purged = gateway.archive.save_copy, []
+
+        def save_then_delete(*arguments):
+            saved = save(*arguments)
+            gateway.service.delete(source.id)
+            return saved
+
+        monkeypatch.setattr(gateway.archive, "save_copy", save_then_delete)
+        monkeypatch.setattr(gateway.purger, "purge", purged.append)
+        upload = resized(drawing, 0.9)
+        assert gateway.service.recognise(upload, PLAIN).word == "MISS"
+        assert purged.count(result_id(upload)) >= 2, "by the deletion, and again after the copy was taken back"
+
+    def test_a_copy_of_a_reading_that_is_replaced_meanwhile_is_not_kept(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        save = gateway.archive.save_copy
+
+        def read_again_then_save(*arguments):
+            monkeypatch.setattr(gateway.archive, "save_copy", save)
+            gateway.reader.known = {key: lines[:3] for key, lines in gateway.reader.known.items()}
+            gateway.service.recognise(drawing.encoded(), PLAIN, "none")
+            return save(*arguments)
+
+        monkeypatch.setattr(gateway.archive, "save_copy", read_again_then_save)
+        outcome = gateway.service.recognise(resized(drawing, 0.9), PLAIN)
+        assert (outcome.word, outcome.match.source) == ("MISS", outcome.record.id)
+
+    def test_what_is_deleted_while_it_is_read_is_not_stored(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        wanted = result_id(drawing.encoded())
+        gateway.reader.on_read = lambda: gateway.service.delete(wanted)
+        outcome = gateway.service.recognise(drawing.encoded(), PLAIN)
+        assert (outcome.word, outcome.stored, texts(outcome)) == ("MISS", False, expected(drawing))
+        assert traces(store) == []
+        assert len(gateway.nominator) == 0
+        gateway.reader.on_read = lambda: None
+        assert gateway.service.recognise(drawing.encoded(), PLAIN).stored, "asked for after the deletion"
+
+    def test_two_readings_of_one_id_leave_nothing_behind(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        record = gateway.service.recognise(drawing.encoded(), PLAIN).record
+        time.sleep(1.1)  # another second, so another nomination entry
+        gateway.service.recognise(drawing.encoded(), PLAIN, "none")
+        assert len(list(store.scan("index/"))) == 1
+        gateway.service.delete(record.id)
+        assert traces(store) == []
+
+
 class TestFailures:
     def test_a_refused_image_leaves_no_trace(self, gateway, store):
         with pytest.raises(BrokenImage):
             gateway.service.recognise(draw_invoice(1).encoded()[:2000], PLAIN)
-        assert list(store.scan("")) == []
+        assert traces(store) == []
 
     def test_a_failed_reading_leaves_no_trace(self, gateway, store):
         def fail() -> None:
@@ -233,7 +324,7 @@ class TestFailures:
         gateway.reader.on_read = fail
         with pytest.raises(ReadingFailed):
             gateway.service.recognise(draw_invoice(1).encoded(), PLAIN)
-        assert list(store.scan("")) == []
+        assert traces(store) == []
 
     def test_a_store_that_is_down_costs_a_reading_and_says_that_nothing_was_kept(self, gateway, store, monkeypatch):
         def down(*_):
@@ -283,6 +374,32 @@ def test_concurrent_uploads_of_one_image_are_read_once(gateway):
     assert gateway.reader.reads == 1
     assert all(texts(outcome) == expected(drawing) for outcome in outcomes)
     assert sum(outcome.word == "MISS" and not outcome.collapsed for outcome in outcomes) == 1
+
+
+def test_more_unknown_uploads_than_admitted_are_refused_and_known_ones_answered(store):
+    gateway = build_gateway(store, at_once=2)
+    known = gateway.reader.knows(draw_invoice(1))
+    gateway.service.recognise(known.encoded(), PLAIN)
+    entered, release = threading.Semaphore(0), threading.Event()
+
+    def wait() -> None:
+        entered.release()
+        release.wait(10)
+
+    gateway.reader.on_read = wait
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(gateway.service.recognise, draw_invoice(number).encoded(), Options(layout="line"))
+            for number in (2, 3)
+        ]
+        for _ in waiting:
+            assert entered.acquire(timeout=10)
+        with pytest.raises(Overloaded) as refused:
+            gateway.service.recognise(draw_invoice(4).encoded(), PLAIN)
+        assert refused.value.retry_after > 0
+        assert gateway.service.recognise(known.encoded(), PLAIN).word == "HIT"
+        release.set()
+        assert [each.result(20).word for each in waiting] == ["MISS", "MISS"]
 
 
 def test_a_restarted_gateway_nominates_what_was_stored_before(gateway, store):

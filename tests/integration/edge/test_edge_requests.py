@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+# Of an edge whose largest image has 64 KiB.
+LARGEST_BODY = 4 * 65536 + 65536
+
 
 def assert_problem(reply, status: int) -> dict:
     """The gateway's own shape of an error (RFC 9457), never cached."""
@@ -65,20 +68,20 @@ def test_a_deletion_and_a_preflight_reach_the_gateway(edge, origin, live, answer
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_limit_is_refused(edge, origin, chunked):
-    length = 65536 + 1
+    length = LARGEST_BODY + 1
     if chunked:
         framing = b"Transfer-Encoding: chunked\r\n\r\n" + f"{length:x}\r\n".encode() + b"x" * length + b"\r\n0\r\n\r\n"
     else:
         framing = f"Content-Length: {length}\r\n\r\n".encode() + b"x" * length
     reply = edge.send(b"POST /ocr?too=large HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n" + framing, "POST")
-    assert "65536 bytes" in assert_problem(reply, 413)["detail"]
+    assert f"{LARGEST_BODY} bytes" in assert_problem(reply, 413)["detail"]
     assert origin.seen("too=large") == []
 
 
 def test_a_body_at_the_limit_passes(edge, origin, answer):
     origin.answers["/ocr"] = answer(200, {}, b"read")
-    assert edge.get("/ocr?just=right", "POST", body=b"x" * 65536).status == 200
-    assert len(origin.seen("just=right")[0].body) == 65536
+    assert edge.get("/ocr?just=right", "POST", body=b"x" * LARGEST_BODY).status == 200
+    assert len(origin.seen("just=right")[0].body) == LARGEST_BODY
 
 
 def test_a_client_over_its_rate_is_told_when_to_come_back(start_edge, origin, answer, live, address):
@@ -198,7 +201,7 @@ def test_the_log_says_what_happened_and_nothing_of_a_document(edge, origin, answ
     edge.get("/ocr?format=query-secret", "POST", body=b"body-secret")
     edge.get("/upload/path-secret.png")
     edge.get("/results/path-secret")
-    edge.get(address + "-00000000", "PUT", body=b"body-secret" * 9999)
+    edge.get(address + "-00000000", "PUT", body=b"body-secret" * LARGEST_BODY)
     log = edge.log()
     assert "secret" not in json.dumps(log)
     lines = [line for line in log if line["path"] == address]

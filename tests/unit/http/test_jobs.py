@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from gateway.errors import Overloaded
 from gateway.identity import Options, result_id
 from gateway.jobs import Jobs
+from tests.doubles import draw_invoice
 
 ASYNC = {"Prefer": "respond-async, wait=10"}
 
@@ -52,8 +54,6 @@ def test_a_refused_image_is_told_by_the_job(client):
 
 
 def test_too_many_jobs_are_refused(client, gateway, assert_problem):
-    from tests.doubles import draw_invoice
-
     release = threading.Event()
     gateway.reader.on_read = lambda: release.wait(10)
     drawings = [gateway.reader.knows(draw_invoice(number)) for number in range(5)]
@@ -63,14 +63,26 @@ def test_too_many_jobs_are_refused(client, gateway, assert_problem):
     release.set()
 
 
-def test_a_job_survives_the_process_that_took_it(client, gateway, store, invoice):
+def test_a_job_survives_the_process_that_took_it(client, parts, gateway, store, invoice):
     upload = invoice.encoded()
-    dead = Jobs(gateway.service, store, workers=1, limit=4, lease=0.0)
+    dead = Jobs(gateway.service, store, workers=1, limit=4, lease=60)
     dead.close()  # it keeps the job, and nobody runs it
     job = dead.submit(upload, Options(), "near")
-    time.sleep(0.01)
+    parts.jobs.resume()
     done = wait_for(client, f"/jobs/{job}", 303)
     assert client.get(done.headers["Location"]).json["id"] == result_id(upload)
+
+
+def test_jobs_that_wait_for_a_busy_reader_count_as_waiting(client, gateway, assert_problem):
+    def busy():
+        raise Overloaded("Too many readings are waiting.", retry_after=2)
+
+    gateway.reader.on_read = busy
+    drawings = [gateway.reader.knows(draw_invoice(number)) for number in range(5)]
+    addresses = [submit(client, drawing.encoded()).headers["Location"] for drawing in drawings[:4]]
+    for address in addresses:
+        wait_for(client, address, "queued")
+    assert_problem(submit(client, drawings[4].encoded()), 503, "overloaded")
 
 
 def test_an_ended_job_keeps_no_upload(client, store, invoice):

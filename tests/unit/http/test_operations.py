@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from types import SimpleNamespace
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from gateway import logs, server
 from gateway.app import create_app
 from gateway.config import load_settings
 
@@ -50,6 +53,55 @@ def test_metrics_are_in_the_prometheus_format(client, invoice):
     assert re.search(r'ocr_request_seconds_count\{method="POST",route="/ocr",status="200"\} 1.0', text)
 
 
+def test_invented_methods_make_no_new_metrics(client):
+    for number in range(5):
+        client.open("/ocr", method=f"M{number}")
+    text = client.get("/metrics").text
+    assert re.search(r'ocr_request_seconds_count\{method="other",route="\(none\)",status="405"\} 5.0', text)
+    assert 'method="M' not in text
+
+
+class _Seldom:
+    """A reader that is ready when asked for the tenth time; nothing else may be asked."""
+
+    def __init__(self) -> None:
+        self.readings = self
+        self.asked = 0
+
+    def ready(self) -> bool:
+        self.asked += 1
+        return self.asked >= 10
+
+
+def test_until_it_is_ready_only_the_reader_is_asked_and_ever_more_seldom(monkeypatch, capsys):
+    pauses: list[float] = []
+    monkeypatch.setattr(server, "time", SimpleNamespace(sleep=pauses.append))
+    monkeypatch.setattr(server, "threading", SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target)))
+    listener = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 80))
+    application = SimpleNamespace(extensions={"parts": _Seldom()})
+    server._announce_when_ready(SimpleNamespace(age=1, wsgi=application, sockets=[listener]))
+    assert capsys.readouterr().out == "ready on http://127.0.0.1:80\n"
+    assert pauses == sorted(pauses)
+    assert len(pauses) == 9
+    assert pauses[0] < 0.1
+    assert pauses[-1] == 1
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
+def test_libraries_that_carry_documents_do_not_speak_of_them(level):
+    carriers = ("boto3", "botocore.endpoint", "dramatiq.worker", "s3transfer", "urllib3.connectionpool", "PIL.Image")
+    before = {name: logging.getLogger(name).level for name in logs.CARRIERS}
+    try:
+        logs.configure(level)
+        for name in carriers:
+            logger = logging.getLogger(name)
+            assert not logger.isEnabledFor(logging.INFO)
+            assert logger.isEnabledFor(logging.WARNING) == (level == "DEBUG")
+    finally:
+        for name, was in before.items():
+            logging.getLogger(name).setLevel(was)
+
+
 def test_the_description_is_valid_openapi(client):
     assert list(OpenAPIV31SpecValidator(client.get("/openapi.json").json).iter_errors()) == []
 
@@ -88,7 +140,14 @@ def test_a_real_answer_fits_its_description(client, invoice):
 
 def test_the_problem_types_lead_to_their_explanations(client):
     docs = client.get("/docs").text
-    for slug in ("bad-request", "too-large", "broken-image", "overloaded", "store-unavailable"):
+    for slug in (
+        "bad-request",
+        "broken-image",
+        "store-unavailable",
+        "method-not-allowed",
+        "precondition-failed",
+        "internal-error",
+    ):
         assert f'id="{slug}"' in docs
 
 

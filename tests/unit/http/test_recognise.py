@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import io
 import json
 
@@ -26,11 +27,25 @@ def texts(drawing) -> list[str]:
         lambda image: form(image),
         lambda image: {"json": {"image": base64.b64encode(image).decode()}},
         lambda image: {"json": {"image": "data:image/png;base64," + base64.b64encode(image).decode()}},
+        lambda image: {"json": {"image": base64.encodebytes(image).decode().replace("\n", "\r\n\t")}},
+        lambda image: {
+            "data": codecs.BOM_UTF8 + json.dumps({"image": base64.b64encode(image).decode()}).encode(),
+            "content_type": "application/json",
+        },
         lambda image: {"data": image, "content_type": "image/png"},
         lambda image: {"data": image, "content_type": "image/jpeg"},
         lambda image: {"data": image, "content_type": "application/octet-stream"},
     ],
-    ids=["multipart", "base64", "data-url", "raw", "raw-with-a-wrong-type", "octets"],
+    ids=[
+        "multipart",
+        "base64",
+        "data-url",
+        "base64-in-lines",
+        "byte-order-mark",
+        "raw",
+        "raw-with-a-wrong-type",
+        "octets",
+    ],
 )
 def test_an_image_is_taken_in_any_wrapping(client, invoice, request_of):
     upload = invoice.encoded()
@@ -84,6 +99,11 @@ def test_a_batch_is_answered_in_order_and_one_bad_image_spoils_nothing(client, g
     assert (second["status"], second["type"]) == (415, "/docs#unsupported-image")
     assert third["cache_status"].startswith("ocr-gateway; hit")
     assert answer.headers["X-Cache-Status"] == "MISS"
+
+
+def test_an_empty_image_of_a_batch_is_refused_alone(client, invoice):
+    first, second = client.post("/ocr", **form(b"", invoice.encoded())).json["results"]
+    assert (first["status"], second["success"]) == (400, True)
 
 
 def test_the_line_layout_is_another_reading(client, invoice):
@@ -140,10 +160,41 @@ class TestRefusals:
             {"json": {"image": "data:image/png,abc"}},
             {"json": {"image": "QUJD", "lang": "zh"}},
             {"data": b"{", "content_type": "application/json"},
+            {"data": b'{"image": "QUJD"', "content_type": "application/json"},
+            {"data": b'{"image": NaN}', "content_type": "application/json"},
+            {"data": b'{"image": [' + b"{}," * 1000 + b"{}]}", "content_type": "application/json"},
+            {"data": b"[" * 100_000, "content_type": "application/json"},
+            {"data": b'{"image":' + b"[" * 100_000, "content_type": "application/json"},
+            {"data": b'{"other":' * 30_000, "content_type": "application/json"},
+            {"data": b'{"image": "\\ud800"}', "content_type": "application/json"},
+            {"data": b'{"image": "\xff"}', "content_type": "application/json"},
+            {"data": '{"image": "QUJD文"}'.encode(), "content_type": "application/json"},
+            {"data": '{"image": "QUJD"}'.encode("utf-16"), "content_type": "application/json"},
         ],
     )
     def test_what_holds_no_image_is_a_bad_request(self, client, assert_problem, request_of):
         assert_problem(client.post("/ocr", **request_of), 400, "bad-request")
+
+    @pytest.mark.parametrize("content_type", ["image/png", "application/json"])
+    def test_a_body_shorter_than_announced_is_a_bad_request(self, client, invoice, assert_problem, content_type):
+        image = invoice.encoded()
+        encoded = json.dumps({"image": base64.b64encode(image).decode()}).encode()
+        body = image if content_type == "image/png" else encoded
+        short = {
+            "input_stream": io.BytesIO(body),
+            "content_type": content_type,
+            # As gunicorn does, which ends the stream when the client does.
+            "environ_overrides": {"wsgi.input_terminated": True, "CONTENT_LENGTH": str(len(body) + 1)},
+        }
+        document = assert_problem(client.post("/ocr", **short), 400, "bad-request")
+        assert "Content-Length" in document["detail"]
+
+    def test_an_unknown_field_is_named(self, client, invoice, assert_problem):
+        image = (io.BytesIO(invoice.encoded()), "x.png")
+        form_answer = client.post("/ocr", data={"picture": image})
+        assert "`picture`" in assert_problem(form_answer, 400, "bad-request")["detail"]
+        json_answer = client.post("/ocr", json={"image": "QUJD", "lang": "zh"})
+        assert "`lang`" in assert_problem(json_answer, 400, "bad-request")["detail"]
 
     @pytest.mark.parametrize(
         "query",
@@ -153,6 +204,12 @@ class TestRefusals:
             "min_score=2",
             "min_score=nan",
             "min_score=x",
+            "min_score=.5_0",
+            "min_score=１",
+            "pages=",
+            "min_score=.5_0",
+            "min_score=１",
+            "pages=",
             "format=xml",
             "colour=1",
             "match=near&match=none",
@@ -167,6 +224,14 @@ class TestRefusals:
 
     def test_other_content_types_are_unsupported(self, client, assert_problem):
         assert_problem(client.post("/ocr", data=b"<svg/>", content_type="text/html"), 415, "unsupported-image")
+
+    def test_a_chunked_body_of_no_type_is_unsupported(self, client, assert_problem):
+        chunked = {
+            "input_stream": io.BytesIO(b"abc"),
+            "headers": {"Transfer-Encoding": "chunked"},
+            "environ_overrides": {"wsgi.input_terminated": True},
+        }
+        assert_problem(client.post("/ocr", **chunked), 415, "unsupported-image")
 
     def test_bytes_that_are_no_image_are_unsupported_whatever_their_type_says(self, client, assert_problem):
         assert_problem(client.post("/ocr", data=b"hello", content_type="image/png"), 415, "unsupported-image")
@@ -188,6 +253,23 @@ class TestRefusals:
     )
     def test_too_many_bytes_are_refused(self, client, assert_problem, request_of):
         assert_problem(client.post("/ocr", **request_of(bytes(300_001))), 413, "too-large")
+
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            [b'name="image"\r\n\r\nx'] * 5,
+            [b'name="image"\r\n\r\n' + b"x" * 600_000],
+            [b'name="image"; filename="a.png"\r\nX-A: ' + b"a" * 600_000 + b"\r\n\r\nx"],
+            [b'name="image"; filename="a.png"\r\n\r\n' + bytes(300_000)] * 4,
+        ],
+        ids=["parts", "text", "head", "bytes"],
+    )
+    def test_a_form_that_is_too_large_is_not_called_a_large_image(self, client, assert_problem, pieces):
+        body = (
+            b"".join(b"--XX\r\nContent-Disposition: form-data; " + piece + b"\r\n" for piece in pieces) + b"--XX--\r\n"
+        )
+        answer = client.post("/ocr", data=body, content_type="multipart/form-data; boundary=XX")
+        assert assert_problem(answer, 413, "too-large")["detail"].startswith("A form may hold 3 images")
 
     def test_too_many_images_are_refused(self, client, invoice, assert_problem):
         assert_problem(client.post("/ocr", **form(*[invoice.encoded()] * 4)), 413, "too-large")
@@ -228,6 +310,7 @@ class TestRefusals:
             ("GET", "/ocr", 405),
             ("PUT", "/results/" + "0" * 64, 405),
             ("GET", "/static/no", 404),
+            ("GET", "/results//x", 404),
         ],
     )
     def test_the_frameworks_own_errors_have_the_same_shape(self, client, assert_problem, method, path, status):

@@ -81,6 +81,15 @@ def test_a_deleted_result_is_gone(client, address):
     assert client.delete(address).status_code == 204
 
 
+@pytest.mark.parametrize("name", ["x", "A" * 64, "0" * 64 + "-0123456"])
+def test_what_is_no_id_cannot_be_deleted(client, assert_problem, name):
+    assert_problem(client.delete(f"/results/{name}"), 404, "not-found")
+
+
+def test_a_failed_precondition_is_a_problem_and_shows_nothing(client, assert_problem, address):
+    assert_problem(client.get(address, headers={"If-Match": '"other"'}), 412)
+
+
 def test_looking_up_reads_nothing(client, gateway, address):
     reads = gateway.reader.reads
     for _ in range(3):

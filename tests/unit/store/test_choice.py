@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Settings, SettingsError
+from gateway.config import Settings, SettingsError, load_settings
 from gateway.store import open_journal, open_store
 from gateway.store.journal import NoJournal
 from gateway.store.journal_redis import RedisJournal
@@ -66,7 +66,7 @@ def test_an_address_that_is_none_is_a_mistake_in_the_settings_that_quotes_no_sec
     mistake: dict, variable: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^{variable}: ") as caught:
-        open_store(Settings(**mistake))
+        open_store(load_settings(**mistake))
     assert "sec" not in str(caught.value)
 
 
