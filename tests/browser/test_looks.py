@@ -94,7 +94,7 @@ def test_both_languages_have_every_word(desk):
 
 @pytest.mark.parametrize("width", [360, 1024, 1280, 1440, 1920])
 def test_the_empty_page_has_its_name_above_the_place_for_files(desk, width):
-    page = desk(viewport={"width": width, "height": 800})
+    page = desk(viewport={"width": width, "height": 800}).page
     name, intake = page.locator("h1").bounding_box(), page.locator("#intake").bounding_box()
     assert name["y"] + name["height"] <= intake["y"]
     assert abs(intake["x"] + intake["width"] / 2 - width / 2) < 20, "in the middle"

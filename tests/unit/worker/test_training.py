@@ -26,6 +26,13 @@ DIGITS = Charset(tuple("0123456789 "))
 SMALL = {"stem": 4, "stages": ((8, 1), (8, 1), (12, 1)), "rank": 12, "lstm": 8}
 
 
+@pytest.fixture(autouse=True)
+def ordinary_floats():
+    """Training flushes subnormal numbers to zero, for the whole process; other tests need them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="module")
 def generator() -> LineGenerator:
     return LineGenerator(FULL, seed=5)
