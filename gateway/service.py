@@ -166,6 +166,8 @@ class Service:
         return self._read(task, progress, replaces=mode == "none")
 
     def _read(self, task: ReadingTask, progress: Progress, *, replaces: bool) -> Outcome:
+        # What matched by its look is replaced, too, when only these very bytes will do.
+        replaces = replaces or self._archive.find(task.result_id) is not None
         reading = self._readings.obtain(task, progress)
         self._metrics.read(reading.record.processing_time_ms / 1000)
         if reading.stored and reading.record.index_key:

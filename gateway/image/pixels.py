@@ -57,7 +57,7 @@ def orientation_of(image: Image.Image) -> int:
     """EXIF orientation of a *loaded* image (PNG may keep it behind the pixels); 1 if there is none or it is broken."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:
+    except Exception:  # hostile metadata makes Pillow raise whatever it likes, and is no reason to refuse the pixels
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

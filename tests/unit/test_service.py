@@ -131,6 +131,16 @@ class TestKnownDocuments:
         assert (exact.word, exact.match.kind) == ("MISS", "none")
         assert gateway.service.recognise(upload, PLAIN).match.kind == "exact"
 
+    def test_a_reading_in_the_place_of_a_copy_reaches_the_edges(self, gateway, monkeypatch):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        gateway.service.recognise(drawing.encoded(), PLAIN)
+        upload, purged = resized(drawing, 0.9), []
+        monkeypatch.setattr(gateway.purger, "purge", purged.append)
+        gateway.service.recognise(upload, PLAIN)
+        assert purged == []
+        gateway.service.recognise(upload, PLAIN, "exact")
+        assert purged == [result_id(upload)]
+
     def test_options_are_part_of_the_identity(self, gateway):
         drawing = gateway.reader.knows(draw_invoice(1))
         plain = gateway.service.recognise(drawing.encoded(), PLAIN)
