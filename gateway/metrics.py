@@ -42,6 +42,18 @@ class Metrics:
         self._verifications = Histogram(
             "ocr_verification_cpu_seconds", "CPU time of one verification.", buckets=SECONDS, registry=registry
         )
+        self._rereadings = Counter(
+            "ocr_rereadings_total",
+            "Nominees of which lines were read again: the record confirmed, lines changed, or refuted (a miss).",
+            ["outcome"],
+            registry=registry,
+        )
+        self._reread_lines = Counter(
+            "ocr_reread_lines_total",
+            "Lines read again for partial answers, by whether their text is the record's.",
+            ["text"],
+            registry=registry,
+        )
         self._degraded = Counter(
             "ocr_store_failures_total",
             "Store operations that failed and were worked around.",
@@ -78,9 +90,12 @@ class Metrics:
             self._reasons.labels(reason).inc()
         self._verifications.observe(cpu_seconds)
 
-    def refuted(self) -> None:
-        """Lines in doubt, read again, did not read as recorded: the nominee was another document after all."""
-        self._verdicts.labels("refuted").inc()
+    def reread(self, outcome: str, lines: int = 0, changed: int = 0) -> None:
+        """A nominee's doubtful lines were read again: ``confirmed`` as recorded, ``changed``, or ``refuted``, so that
+        the page had to be read. ``lines`` were read, ``changed`` of them took another text."""
+        self._rereadings.labels(outcome).inc()
+        self._reread_lines.labels("unchanged").inc(lines - changed)
+        self._reread_lines.labels("changed").inc(changed)
 
     def degraded(self, tier: str, operation: str) -> None:
         """A store failed and the request went on without it."""
@@ -104,6 +119,7 @@ class Metrics:
         lookups: dict[str, float] = defaultdict(float)
         readings = {"count": 0.0, "seconds": 0.0}
         verdicts: dict[str, float] = {}
+        rereadings: dict[str, float] = {}
         for family in self._collector().collect():
             for sample in family.samples:
                 if sample.name == "ocr_answers_total":
@@ -112,6 +128,8 @@ class Metrics:
                     lookups[sample.labels["found"]] = sample.value
                 elif sample.name == "ocr_verdicts_total":
                     verdicts[sample.labels["verdict"]] = sample.value
+                elif sample.name == "ocr_rereadings_total":
+                    rereadings[sample.labels["outcome"]] = sample.value
                 elif sample.name == "ocr_reading_seconds_count":
                     readings["count"] = sample.value
                 elif sample.name == "ocr_reading_seconds_sum":
@@ -141,6 +159,9 @@ class Metrics:
                 "mean_ms": round(1000 * readings["seconds"] / readings["count"], 1) if readings["count"] else 0.0,
             },
             "verdicts": {verdict: int(count) for verdict, count in sorted(verdicts.items())},
+            "rereadings": {
+                outcome: int(rereadings.get(outcome, 0)) for outcome in ("confirmed", "changed", "refuted")
+            },
         }
 
     def _collector(self) -> CollectorRegistry:

@@ -11,6 +11,7 @@ from gateway.image import ImageLimits
 from gateway.jobs import Jobs
 from gateway.matching import use_one_thread
 from gateway.metrics import Metrics
+from gateway.near import NearMatcher
 from gateway.nomination import Nominator
 from gateway.purge import EdgePurger
 from gateway.readers.base import Readings
@@ -71,6 +72,7 @@ def assemble(settings: Settings) -> Parts:
     nominator = Nominator(archive.index_keys, open_journal(settings))
     nominator.start()
     purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    near = NearMatcher(archive, readings, nominator, metrics) if settings.match == "near" else None
     service = Service(
         archive,
         readings,
@@ -78,7 +80,7 @@ def assemble(settings: Settings) -> Parts:
         purger,
         metrics,
         image_limits(settings),
-        near=settings.match == "near",
+        near=near,
         at_once=uploads_at_once(settings.web_threads),
     )
     jobs = Jobs(
