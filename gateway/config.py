@@ -108,6 +108,12 @@ class Settings(BaseSettings):
         "near",
         description="`near` also answers from verified copies of known documents; `exact` never does.",
     )
+    match_shadow: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the answers from copies that are read afterwards and compared, when the reader is idle.",
+    )
 
     # --- stores ---------------------------------------------------------------------------
     data_dir: Path = Field(Path("data"), description="Folder of the embedded store.")

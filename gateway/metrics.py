@@ -54,6 +54,12 @@ class Metrics:
             ["text"],
             registry=registry,
         )
+        self._shadows = Counter(
+            "ocr_shadow_readings_total",
+            "Answers by look that were read afterwards: all agree, noise of the reader, or digits that differ.",
+            ["outcome"],
+            registry=registry,
+        )
         self._degraded = Counter(
             "ocr_store_failures_total",
             "Store operations that failed and were worked around.",
@@ -97,6 +103,11 @@ class Metrics:
         self._reread_lines.labels("unchanged").inc(lines - changed)
         self._reread_lines.labels("changed").inc(changed)
 
+    def shadowed(self, outcome: str) -> None:
+        """An answer by look was read afterwards: ``agree``, ``noise``, ``digits``; or was not: ``dropped``,
+        ``failed``."""
+        self._shadows.labels(outcome).inc()
+
     def degraded(self, tier: str, operation: str) -> None:
         """A store failed and the request went on without it."""
         self._degraded.labels(tier, operation).inc()
@@ -120,6 +131,7 @@ class Metrics:
         readings = {"count": 0.0, "seconds": 0.0}
         verdicts: dict[str, float] = {}
         rereadings: dict[str, float] = {}
+        shadows: dict[str, float] = defaultdict(float)
         for family in self._collector().collect():
             for sample in family.samples:
                 if sample.name == "ocr_answers_total":
@@ -130,11 +142,14 @@ class Metrics:
                     verdicts[sample.labels["verdict"]] = sample.value
                 elif sample.name == "ocr_rereadings_total":
                     rereadings[sample.labels["outcome"]] = sample.value
+                elif sample.name == "ocr_shadow_readings_total":
+                    shadows[sample.labels["outcome"]] = sample.value
                 elif sample.name == "ocr_reading_seconds_count":
                     readings["count"] = sample.value
                 elif sample.name == "ocr_reading_seconds_sum":
                     readings["seconds"] = sample.value
         total = sum(answers.values())
+        compared = sum(shadows[outcome] for outcome in ("agree", "noise", "digits"))
         return {
             "recognitions": {
                 "total": int(total),
@@ -161,6 +176,10 @@ class Metrics:
             "verdicts": {verdict: int(count) for verdict, count in sorted(verdicts.items())},
             "rereadings": {
                 outcome: int(rereadings.get(outcome, 0)) for outcome in ("confirmed", "changed", "refuted")
+            },
+            "shadow_readings": {
+                **{outcome: int(shadows[outcome]) for outcome in ("agree", "noise", "digits", "dropped", "failed")},
+                "digits_rate": _ratio(shadows["digits"], compared),
             },
         }
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from gateway.archive import Archive, Found
-from gateway.errors import Overloaded, StoreUnavailable
+from gateway.errors import Overloaded, Refusal, StoreUnavailable
 from gateway.identity import Options, result_id
 from gateway.image import ImageLimits, PageRange, decode
 from gateway.metrics import Metrics
@@ -25,6 +25,7 @@ from gateway.purge import EdgePurger, PurgeFailed
 from gateway.readers.base import Readings, ReadingTask, no_progress
 from gateway.reading import Progress, can_be_matched, image_facts
 from gateway.record import Match, PageLine, Record
+from gateway.shadow import Shadow
 from gateway.singleflight import SingleFlight
 from gateway.store.base import StoreError
 from gateway.thumbnail import thumbnail
@@ -69,11 +70,12 @@ class Service:
         limits: ImageLimits,
         *,
         near: NearMatcher | None = None,
+        shadow: Shadow | None = None,
         at_once: int = 12,
     ) -> None:
-        """``near``: matches copies by their look; without it none are. ``at_once``: uploads that may be decoded,
-        matched or read at the same time; more are refused, so that known documents are answered however many unknown
-        ones come."""
+        """``near``: matches copies by their look; without it none are. ``shadow``: checks such answers afterwards.
+        ``at_once``: uploads that may be decoded, matched or read at the same time; more are refused, so that known
+        documents are answered however many unknown ones come."""
         self._archive = archive
         self._readings = readings
         self._nominator = nominator
@@ -81,6 +83,7 @@ class Service:
         self._metrics = metrics
         self._limits = limits
         self._near = near
+        self._shadow = shadow
         self._flights: SingleFlight[Outcome] = SingleFlight()
         self._admissions = threading.BoundedSemaphore(at_once)
 
@@ -213,8 +216,26 @@ class Service:
         for found in near.matches(task):
             outcome = self._copy(task, found.source, found.match, found.lines)
             if outcome:
+                if self._shadow is not None and outcome.match == found.match:
+                    self._shadow.consider(task, outcome.record, self._distrust)
                 return outcome
         return None
+
+    def _distrust(self, task: ReadingTask, copy: Record) -> None:
+        """Put a reading of its own in the place of ``copy``, which has other figures; without one, nothing."""
+        found = self._archive.find(copy.id)
+        if found is None or found.record != copy:
+            return
+        try:
+            if self._read(task, no_progress, replaces=True).stored:
+                return
+        except Refusal as error:
+            log.warning("%s… could not be read in the place of a copy: %s", copy.id[:8], error.slug)
+        try:
+            self._forget(copy.id)
+            self._archive.forget_copy(copy.match.source, copy.id)
+        except (StoreError, PurgeFailed) as error:
+            log.error("%s… may still be answered as a copy: %s", copy.id[:8], error)
 
     def _copy(self, task: ReadingTask, source: Record, match: Match, lines: Sequence[PageLine]) -> Outcome | None:
         """Keep what comes from ``source``'s reading under this upload's own id, for as long as that reading has to

@@ -17,6 +17,7 @@ from gateway.purge import EdgePurger
 from gateway.readers.base import Readings
 from gateway.reading import warm_up
 from gateway.service import Service
+from gateway.shadow import Shadow
 from gateway.store import open_journal, open_store
 from gateway.store.base import Store
 from worker import memory
@@ -38,6 +39,7 @@ class Parts:
     metrics: Metrics
     purger: EdgePurger
     service: Service
+    shadow: Shadow
     jobs: Jobs
 
     def report(self) -> tuple[bool, dict[str, object]]:
@@ -57,6 +59,7 @@ class Parts:
         self.jobs.close()
         self.nominator.close()
         self.readings.close()
+        self.shadow.close()
         self.purger.close()
         self.store.close()
 
@@ -73,6 +76,7 @@ def assemble(settings: Settings) -> Parts:
     nominator.start()
     purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
     near = NearMatcher(archive, readings, nominator, metrics) if settings.match == "near" else None
+    shadow = Shadow(readings, metrics, settings.match_shadow)
     service = Service(
         archive,
         readings,
@@ -81,6 +85,7 @@ def assemble(settings: Settings) -> Parts:
         metrics,
         image_limits(settings),
         near=near,
+        shadow=shadow,
         at_once=uploads_at_once(settings.web_threads),
     )
     jobs = Jobs(
@@ -92,7 +97,7 @@ def assemble(settings: Settings) -> Parts:
     )
     jobs.resume()
     warm_up()
-    return Parts(settings, store, archive, readings, nominator, metrics, purger, service, jobs)
+    return Parts(settings, store, archive, readings, nominator, metrics, purger, service, shadow, jobs)
 
 
 def image_limits(settings: Settings) -> ImageLimits:

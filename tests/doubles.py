@@ -20,6 +20,7 @@ from gateway.readers.base import ReadingTask, no_progress
 from gateway.reading import Reading, read_and_store
 from gateway.record import EngineFacts
 from gateway.service import Service
+from gateway.shadow import Shadow
 from gateway.store.journal import NoJournal
 from worker.types import Line, LineReading
 
@@ -114,6 +115,8 @@ class ScriptedReader:
 class ScriptedReadings:
     """The real reading procedure over a scripted reader."""
 
+    is_idle = True
+
     def __init__(self, reader: ScriptedReader, archive: Archive, ttl: int) -> None:
         self.reader, self._archive, self._ttl = reader, archive, ttl
 
@@ -133,6 +136,12 @@ class ScriptedReadings:
     def reread(self, task: ReadingTask, boxes) -> list[LineReading]:
         return self.reader.read_lines(task.document.pages[0], boxes, 10)
 
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        return self.reader.read(task.document.pages[0], task.options.layout, 10)
+
+    def idle(self) -> bool:
+        return self.is_idle
+
     def ready(self) -> bool:
         return True
 
@@ -151,9 +160,13 @@ class Gateway:
     metrics: Metrics
     purger: EdgePurger
     readings: ScriptedReadings
+    shadow: Shadow
 
 
-def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12) -> Gateway:
+def build_gateway(
+    store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12, shadow: float = 0.0
+) -> Gateway:
+    """``shadow``: the share of the answers by look that are read afterwards."""
     reader = ScriptedReader()
     archive, metrics = Archive(store), Metrics()
     nominator = Nominator(archive.index_keys, NoJournal())
@@ -162,5 +175,8 @@ def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None, at_o
     purger = purger or EdgePurger(())
     near = NearMatcher(archive, readings, nominator, metrics)
     limits = ImageLimits(20_000_000, 20, 150)
-    service = Service(archive, readings, nominator, purger, metrics, limits, near=near, at_once=at_once)
-    return Gateway(service, reader, archive, nominator, metrics, purger, readings)
+    shadows = Shadow(readings, metrics, shadow)
+    service = Service(
+        archive, readings, nominator, purger, metrics, limits, near=near, shadow=shadows, at_once=at_once
+    )
+    return Gateway(service, reader, archive, nominator, metrics, purger, readings, shadows)
