@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gateway.archive import Archive
 from gateway.identity import pixel_digest
 from gateway.image import ImageLimits
+from gateway.matching import DEFAULT_THRESHOLDS, Thresholds
 from gateway.metrics import Metrics
 from gateway.near import NearMatcher
 from gateway.nomination import Nominator
@@ -164,7 +165,12 @@ class Gateway:
 
 
 def build_gateway(
-    store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12, shadow: float = 0.0
+    store,
+    ttl: int = 3600,
+    purger: EdgePurger | None = None,
+    at_once: int = 12,
+    shadow: float = 0.0,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Gateway:
     """``shadow``: the share of the answers by look that are read afterwards."""
     reader = ScriptedReader()
@@ -173,7 +179,7 @@ def build_gateway(
     assert nominator.load()
     readings = ScriptedReadings(reader, archive, ttl)
     purger = purger or EdgePurger(())
-    near = NearMatcher(archive, readings, nominator, metrics)
+    near = NearMatcher(archive, readings, nominator, metrics, thresholds)
     limits = ImageLimits(20_000_000, 20, 150)
     shadows = Shadow(readings, metrics, shadow)
     service = Service(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gateway.identity import Options
+from gateway.matching import Thresholds
 from gateway.store.sqlite import SQLiteStore
 from tests.doubles import ROWS, Drawing, Gateway, build_gateway, draw_page
 from worker.types import Line
@@ -104,6 +105,12 @@ class TestACorrectedDocument:
         corrected = with_line(4, "Net amount 1,1283.00")
         outcome = gateway.service.recognise(upload(gateway, corrected), PLAIN)
         assert (outcome.word, texts_of(outcome)) == ("MISS", corrected)
+
+    def test_an_operator_can_have_the_page_read_instead_of_lines(self, store):
+        gateway = build_gateway(store, thresholds=Thresholds(doubtful_share=0))
+        gateway.service.recognise(gateway.reader.knows(draw_page(KNOWN)).encoded(), PLAIN)
+        assert gateway.service.recognise(upload(gateway, with_line(5, "VAT 13% 176.40")), PLAIN).word == "MISS"
+        assert gateway.service.recognise(upload(gateway, KNOWN), PLAIN).word == "HIT"
 
     def test_how_rereadings_ended_is_counted(self, gateway, known):
         gateway.service.recognise(upload(gateway, with_line(4, "Net amount 1,1283.00")), PLAIN)
