@@ -70,6 +70,21 @@ def test_a_reencoded_copy_is_answered_from_the_cache_and_one_other_digit_is_read
     assert stored["expires_at"] == original["expires_at"]
 
 
+def test_a_share_of_the_copies_is_read_afterwards(tmp_path, wait_until):
+    with running("serve", tmp_path, match_shadow=1) as shadowed:
+        post(shadowed, draw_invoice(7).png())
+        answer = post(shadowed, draw_invoice(7).jpeg(scale=0.9))
+        assert answer.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
+
+        def outcomes() -> dict[str, float]:
+            return requests.get(f"{shadowed.url}/stats", timeout=5).json()["shadow_readings"]
+
+        wait_until(lambda: any(outcomes().values()), 30)
+        assert (outcomes()["agree"], outcomes()["digits_rate"]) == (1, 0.0)
+        metrics = requests.get(f"{shadowed.url}/metrics", timeout=5).text
+        assert 'ocr_shadow_readings_total{outcome="agree"}' in metrics
+
+
 def test_one_text_line_needs_no_detection(served):
     line = draw_invoice(3).line("价税合计（小写）¥12,800.50")
     answer = post(served, line, layout="line").json()
