@@ -60,13 +60,24 @@ class ImageFacts:
 class Match:
     """Where the lines came from: ``source`` is the id of the document that was read.
 
-    ``distance``: bits between the two pHashes. ``reread_lines``: lines read again from this upload's own pixels.
+    ``distance``: bits between the two pHashes. ``reread_lines``: lines read again from this upload's own pixels;
+    ``changed_lines`` of them have another text than the source's.
     """
 
     kind: MatchKind
     source: str
     distance: int = 0
     reread_lines: int = 0
+    changed_lines: int = 0
+
+    @property
+    def of_another_document(self) -> bool:
+        """Whether the source differs from this document: who has this one may not learn the other one's id."""
+        return self.changed_lines > 0
+
+    def answered_as(self, kind: MatchKind) -> Match:
+        """How an upload matched that is answered with the lines of a stored record which matched like this."""
+        return Match(kind, self.source, changed_lines=self.changed_lines)
 
 
 @dataclass(frozen=True, slots=True)

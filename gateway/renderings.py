@@ -63,7 +63,7 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         },
         "match": {
             "kind": match.kind,
-            "source": match.source,
+            "source": record.id if match.of_another_document else match.source,
             "distance": match.distance,
             "reread_lines": match.reread_lines,
         },

@@ -209,8 +209,7 @@ class Service:
         source = found.record
         if source.id == task.result_id:
             return _exact(found)
-        match = Match("pixels", source.match.source)
-        return self._copy(task, source, match, source.lines)
+        return self._copy(task, source, source.match.answered_as("pixels"), source.lines)
 
     def _near_match(self, task: ReadingTask, near: NearMatcher) -> Outcome | None:
         for found in near.matches(task):
@@ -277,5 +276,4 @@ def _certainly(look_up: Callable[[], Answer]) -> Answer:
 
 
 def _exact(found: Found) -> Outcome:
-    stored = found.record.match
-    return Outcome(found.record, "HIT", Match("exact", stored.source), detail=found.tier)
+    return Outcome(found.record, "HIT", found.record.match.answered_as("exact"), detail=found.tier)

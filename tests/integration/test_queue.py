@@ -99,7 +99,7 @@ def test_a_corrected_document_has_its_changed_line_read_by_a_worker(gateways):
     original = post(one, draw_invoice(12, number=number).png()).json()
     corrected = post(other, draw_invoice(12, number="24117000000128812835").png())
     answer = corrected.json()
-    assert (corrected.headers["X-Cache-Status"], answer["match"]["source"]) == ("PARTIAL", original["id"])
+    assert corrected.headers["X-Cache-Status"] == "PARTIAL"
     assert answer["text"] == original["text"].replace(number, "24117000000128812835") != original["text"]
 
 

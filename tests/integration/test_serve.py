@@ -55,7 +55,7 @@ def test_a_reencoded_copy_is_answered_from_the_cache_and_one_other_digit_is_read
     corrected = post(served, other.jpeg(scale=0.9))
     assert corrected.headers["X-Cache-Status"] == "PARTIAL"
     answer = corrected.json()
-    assert (answer["match"]["kind"], answer["match"]["source"]) == ("partial", original["id"])
+    assert (answer["match"]["kind"], answer["match"]["source"]) == ("partial", answer["id"])
     assert 1 <= answer["match"]["reread_lines"] <= 3
     changed = [
         (new["text"], old["text"])
