@@ -17,7 +17,7 @@ from benchmarks.matching.pairs import changed
 from benchmarks.matching.plan import COPY, Job
 from benchmarks.matching.rivals import Rivals
 from benchmarks.matching.truth import Faults, faults
-from gateway.matching import use_one_thread
+from gateway.matching import DEFAULT_THRESHOLDS, Verdict, use_one_thread
 from worker.process import ReaderSpec
 
 
@@ -28,8 +28,7 @@ class Check:
     ``change``: empty for a true copy. ``word``: the answer; ``false``: it holds something wrong, namely ``wrong_lines``
     reused lines and ``unseen`` lines or marks that it does not account for. ``stale``: changed lines that were read
     again and came out as recorded: the reader's fault. ``lines``, ``reread``: of the source, where there is an answer.
-    ``nominated``: the original was among those verified. ``margin``: of the original's verdict, its largest stroke
-    residual relative to the limit; -1 when not compared.
+    ``nominated``: the original was among those verified. ``margin``: see :func:`margin_of`.
     ``decision_ms``: nomination and all verifications; ``wrong_ms``: of each nominee that was refused.
     ``phash``, ``pdq``, ``ssim``: what the rivals measured between original and picture.
     """
@@ -130,15 +129,12 @@ def _check(
     likeness = rivals.likeness(query)
     original = f"{job.kind}-{job.seed}"
     verdict = decision.verdicts.get(original)
-    margin = -1.0
-    if verdict is not None and len(verdict.residuals) and verdict.limit > 0:
-        margin = float((verdict.residuals / verdict.limit).max())
     return Check(
         job.kind, job.seed, capture, change, number, what, decision.word, bool(found), len(found.reused), found.unseen,
         stale_lines(decision, document, _decider),
         len(decision.reused) + len(decision.reread) if decision.word != "MISS" else 0,
         len(decision.reread) if decision.word != "MISS" else 0,
-        original in decision.nominees, margin, list(verdict.reasons) if verdict else ["not-verified"],
+        original in decision.nominees, margin_of(verdict), list(verdict.reasons) if verdict else ["not-verified"],
         decision.fingerprint_ms, decision.nominate_ms + sum(decision.verify_ms.values()), decision.reread_ms,
         [spent for id, spent in decision.verify_ms.items() if id != decision.source and id != original],
         likeness.phash, likeness.pdq, likeness.ssim,
@@ -150,6 +146,16 @@ def judged(decision: Decision, document: Document, decider: Decider) -> Faults:
     if decision.word == "MISS":
         return Faults((), 0)
     return faults(decider.library.document(decision.source), document, decision.reused, decision.reread)
+
+
+def margin_of(verdict: Verdict | None) -> float:
+    """How far a page is from being taken for the original: its strongest sign of a difference, relative to the limit
+    of that sign; -1 when it was not compared."""
+    if verdict is None or not len(verdict.residuals) or verdict.limit <= 0:
+        return -1.0
+    signs = [float(verdict.residuals.max()) / verdict.limit]
+    signs.append(verdict.figures["outside"] / DEFAULT_THRESHOLDS.most_outside)
+    return max(signs)
 
 
 def stale_lines(decision: Decision, document: Document, decider: Decider) -> int:

@@ -44,7 +44,7 @@ def _rules(axes: plt.Axes, copies: Sequence[Check], others: Sequence[Check]) -> 
     curve(lambda check: check.phash, range(65), _HASH, "pHash, all thresholds")
     mark(lambda check: check.phash == 0, _HASH, "= 0")
     mark(lambda check: check.phash <= PHASH_RADIUS, _HASH, f"≤ {PHASH_RADIUS}")
-    if all(check.pdq >= 0 for check in checks_of(copies, others)):
+    if all(check.pdq >= 0 for check in (*copies, *others)):
         curve(lambda check: check.pdq, range(0, 257, 2), _PDQ, "PDQ, all thresholds")
         mark(lambda check: check.pdq <= PDQ_RADIUS, _PDQ, f"≤ {PDQ_RADIUS}")
     curve(lambda check: -check.ssim, [-value for value in np.linspace(1, -0.2, 400)], _SSIM, "SSIM, all thresholds")
@@ -57,11 +57,6 @@ def _rules(axes: plt.Axes, copies: Sequence[Check], others: Sequence[Check]) -> 
     axes.set_title(f"{len(copies)} copies, {len(others)} changed documents")
 
 
-def checks_of(copies: Sequence[Check], others: Sequence[Check]) -> list[Check]:
-    """Both together."""
-    return [*copies, *others]
-
-
 def _captures(axes: plt.Axes, copies: Sequence[Check]) -> None:
     names = [name for name in CAPTURES if any(check.capture == name for check in copies)][::-1]
     left = np.zeros(len(names))
@@ -72,5 +67,5 @@ def _captures(axes: plt.Axes, copies: Sequence[Check]) -> None:
     axes.plot([np.mean([check.phash <= PHASH_RADIUS for check in copies if check.capture == name]) for name in names],
               names, "|", ms=11, mew=2, color=_HASH, label=f"pHash ≤ {PHASH_RADIUS}")
     axes.set(xlim=(0, 1), xlabel="share of true copies answered")
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.05), ncols=3, frameon=False)
     axes.margins(y=0.01)

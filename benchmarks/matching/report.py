@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -12,14 +13,18 @@ from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER
 from benchmarks.matching.plan import COPY
 
 PHASH_RADIUS, PDQ_RADIUS = 10, 31
+MOST_LISTED = 60
+
+_LEAST_FOUND = {"as good as unchanged": 0.99, "photographs, flat": 0.95, "half size": 0.95, "x 0.35": 0.80,
+                "crops that cut no text": 0.97, "curled or creased": 0.70}
 
 
 def tables(checks: Sequence[Check], proof_bytes: dict[str, list[int]]) -> str:
     """Everything that a run found."""
     copies = [check for check in checks if check.change == COPY]
     others = [check for check in checks if check.change != COPY]
-    parts = [_copies(copies, others), _kinds(copies), _pairs(others), _rivals(copies, others), _reasons(copies),
-             _costs(checks, proof_bytes), _faults(checks)]
+    parts = [_copies(copies, others), _kinds(copies), _pairs(others), _rivals(copies, others),
+             _costs(checks, proof_bytes), _goals(checks, proof_bytes), _missed(copies), _faults(checks)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -121,15 +126,18 @@ def _rivals(copies: Sequence[Check], others: Sequence[Check]) -> str:
     return "\n".join(lines)
 
 
-def _reasons(copies: Sequence[Check]) -> str:
-    counts: dict[str, int] = {}
-    for check in copies:
-        if check.word != "HIT":
-            reasons = check.reasons if check.nominated else ["not-nominated"]
-            for reason in reasons:
-                counts[reason] = counts.get(reason, 0) + 1
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return "WHY COPIES WERE NO HIT: " + ", ".join(f"{name} {count}" for name, count in ranked) if ranked else ""
+def _missed(copies: Sequence[Check]) -> str:
+    missed = [check for check in copies if check.word == "MISS"]
+    counts = Counter(reason for check in copies if check.word != "HIT" for reason in _why(check))
+    lines = ["WHY COPIES WERE NO HIT: " + ", ".join(f"{name} {count}" for name, count in counts.most_common())]
+    lines += [f"missed: {check.name}: {', '.join(_why(check))}" for check in missed[:MOST_LISTED]]
+    if len(missed) > MOST_LISTED:
+        lines.append(f"missed: {len(missed) - MOST_LISTED} more")
+    return "\n".join(lines) if counts else ""
+
+
+def _why(check: Check) -> list[str]:
+    return check.reasons if check.nominated else ["not-nominated"]
 
 
 def _costs(checks: Sequence[Check], proof_bytes: dict[str, list[int]]) -> str:
@@ -148,6 +156,31 @@ def _costs(checks: Sequence[Check], proof_bytes: dict[str, list[int]]) -> str:
     everything = [size for sizes in proof_bytes.values() for size in sizes]
     by_kind = ", ".join(f"{kind} {np.mean(sizes) / 1024:.0f}" for kind, sizes in proof_bytes.items())
     lines.append(f"PROOF, KiB: mean {np.mean(everything) / 1024:.1f}, largest {max(everything) / 1024:.1f} ({by_kind})")
+    return "\n".join(lines)
+
+
+def _goals(checks: Sequence[Check], proof_bytes: dict[str, list[int]]) -> str:
+    """The promises, and what was found."""
+    copies = [check for check in checks if check.change == COPY]
+    rows: list[tuple[str, str, float | int | None, bool]] = []
+
+    def goal(name: str, limit: float, found: float | int | None, *, least: bool = False) -> None:
+        if found is not None:
+            sign = ">=" if least else "<="
+            rows.append((name, f"{sign} {limit:g}", found, found >= limit if least else found <= limit))
+
+    goal("false answers", 0, sum(check.false for check in checks))
+    marked = [check for check in checks if check.change in ADDED_OR_REMOVED]
+    goal("added or removed, accepted as before", 0, sum(check.false or check.stale > 0 for check in marked))
+    for group, least in _LEAST_FOUND.items():
+        found = [check.word != "MISS" for check in copies if check.capture in GROUPS[group]]
+        goal(group, least, _share(found) if found else None, least=True)
+    spent = [check.decision_ms for check in checks]
+    goal("decision, ms of CPU, median", 60, float(np.median(spent)) if spent else None)
+    goal("decision, ms of CPU, p99", 150, float(np.percentile(spent, 99)) if spent else None)
+    goal("proof, KiB, mean", 35, float(np.mean([size for sizes in proof_bytes.values() for size in sizes])) / 1024)
+    lines = ["GOALS", *(f"{name:42s}{limit:>10}{found:>11.3f}  {'reached' if reached else 'MISSED'}"
+                        for name, limit, found, reached in rows)]
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,10 +16,12 @@ from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, ink_box, line_boxes, render
 from benchmarks.matching.measure import Check
 from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER, changed
+from benchmarks.matching.pictures import look
 from benchmarks.matching.plan import COPY, SIZES, jobs, names
 from benchmarks.matching.report import tables
 from benchmarks.matching.run import Journal
 from benchmarks.matching.truth import faults
+from gateway.matching.proof import make_proof
 
 
 def pair(change: str) -> tuple[Document, Document]:
@@ -132,6 +135,20 @@ def test_a_crop_cuts_no_text(capture: str, kind: str) -> None:
     page[top:bottom, left:right] = 0
     kept = CAPTURES[capture](layout, generator(kind, 1, capture))(page)
     assert (kept == 0).sum() == (page == 0).sum() and kept.size < page.size
+
+
+def test_the_residual_of_a_picture_lights_up_the_changed_character_and_nothing_else() -> None:
+    document = KINDS["panel"](2)
+    other = changed(document, "digit", 0, 2).document
+    index = next(i for i, (a, b) in enumerate(zip(document.runs, other.runs, strict=True)) if a != b)
+    proof = make_proof(render(document), line_boxes(document))
+    residual = look(proof, render(other), document.texts).residual
+    y, x = np.unravel_index(residual.argmax(), residual.shape)
+    assert cv2.pointPolygonTest(proof.quads[index], (float(x), float(y)), False) >= 0
+    assert residual.max() > 0.3
+    x0, y0, x1, y1 = (round(value) for value in proof.boxes[index].tolist())
+    residual[y0 - 2:y1 + 2, x0 - 2:x1 + 2] = 0
+    assert residual.max() < 0.13
 
 
 def test_every_size_meets_every_capture_and_every_change() -> None:
