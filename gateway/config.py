@@ -108,6 +108,49 @@ class Settings(BaseSettings):
         "near",
         description="`near` also answers from verified copies of known documents; `exact` never does.",
     )
+    match_shadow: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the answers from copies that are read afterwards and compared, when the reader is idle.",
+    )
+    # A limit that is lowered costs lines to be read again; none can be raised above what was measured to be safe.
+    match_least_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.13,
+        description="Stroke residual a line may have on the cleanest page; lower: more lines are read again.",
+    )
+    match_most_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.20,
+        description="Stroke residual a line may have on the noisiest page; lower: more lines of poor copies are read.",
+    )
+    match_least_ideograph_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.115,
+        description="`OCR_MATCH_LEAST_LIMIT` for lines with ideographs, some of which differ in one short stroke.",
+    )
+    match_most_ideograph_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.14,
+        description="`OCR_MATCH_MOST_LIMIT` for lines with ideographs.",
+    )
+    match_most_outside: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.20,
+        description="Ink outside all lines that only one picture may have; lower: fainter stamps and marks are a miss.",
+    )
+    match_doubtful_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of a page's lines that may be read again; with more in doubt the whole page is read.",
+    )
 
     # --- stores ---------------------------------------------------------------------------
     data_dir: Path = Field(Path("data"), description="Folder of the embedded store.")
@@ -171,6 +214,10 @@ class Settings(BaseSettings):
             mistakes.append("OCR_READER=queue needs OCR_REDIS_URL")
         if self.web_processes > 1 and self.reader == "local":
             mistakes.append("OCR_WEB_PROCESSES above 1 needs OCR_READER=queue")
+        for least, most in (("least_limit", "most_limit"), ("least_ideograph_limit", "most_ideograph_limit")):
+            low, high = getattr(self, f"match_{least}"), getattr(self, f"match_{most}")
+            if low is not None and high is not None and low > high:
+                mistakes.append(f"OCR_MATCH_{least.upper()} is above OCR_MATCH_{most.upper()}")
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             mistakes.append("OCR_S3_ACCESS_KEY and OCR_S3_SECRET_KEY are set together or not at all")
         if self.s3_bucket is None and self.s3_endpoint is not None:

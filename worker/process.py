@@ -105,6 +105,11 @@ class ReaderPool:
         with self._state:
             return len(self._queue)
 
+    def idle(self) -> int:
+        """How many warm processes have nothing to do."""
+        with self._state:
+            return len(self._idle)
+
     def pids(self) -> list[int]:
         """The warm processes' ids."""
         with self._state:

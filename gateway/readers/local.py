@@ -44,6 +44,10 @@ class PooledPageReader:
         """Whether a process is warm."""
         return self._pool.ready()
 
+    def idle(self) -> bool:
+        """Whether a warm process has nothing to do."""
+        return self._pool.idle() > 0
+
     def wait_ready(self, timeout: float) -> bool:
         """Wait until all processes are warm; whether they are."""
         return self._pool.wait_ready(timeout)
@@ -85,6 +89,12 @@ class LocalReadings:
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         return self._reader.read_lines(task.document.pages[0], boxes, self._timeout)
+
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        return self._reader.read(task.document.pages[0], task.options.layout, self._timeout)
+
+    def idle(self) -> bool:
+        return self._reader.idle()
 
     def ready(self) -> bool:
         return self._reader.ready()
