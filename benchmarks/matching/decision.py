@@ -1,32 +1,29 @@
-"""One decision from end to end, as the service takes it: fingerprint, nominees, verification, lines read again."""
+"""One decision from end to end, by the gateway's own matcher: fingerprint, nominees, verification, lines read again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
-from benchmarks.matching.documents.page import line_boxes, render
-from benchmarks.matching.library import Library, phash
-from gateway.matching import Query, Verdict, fingerprint, verify
+from benchmarks.matching.library import Library, Reader
+from gateway.archive import Found
+from gateway.identity import Options, perceptual_hash
+from gateway.image import Document as Upload
+from gateway.matching import Fingerprint, Verdict
+from gateway.matching.index import Nominee
+from gateway.matching.proof import Proof
+from gateway.near import NearMatcher
+from gateway.readers.base import ReadingTask
+from gateway.record import ImageFacts, Record
 from worker.types import Box, LineReading
-
-NOMINEES = 3
-LEAST_SCORE = 0.5
-"""A changed line that is read with less confidence is no ground for an answer."""
-MOST_CHANGED = 1 / 3
-"""Share of the lines that may have changed before the page is read as a whole."""
 
 Word = Literal["HIT", "PARTIAL", "MISS"]
 
-
-class Reader(Protocol):
-    """Reads single lines."""
-
-    def read_lines(self, page: np.ndarray, boxes: Sequence[Box]) -> list[LineReading]: ...
+_UNREAD = LineReading("", 0.0)
 
 
 @dataclass
@@ -35,7 +32,8 @@ class Decision:
     ``word``: the answer. ``source``: whose record it takes lines from. ``reused``, ``reread``: indices of its lines.
     ``changed``: those of ``reread`` that came out otherwise than recorded.
     ``nominees``: ids, likeliest first. ``verdicts``: by id, of those that were verified.
-    ``fingerprint_ms`` and so on: CPU; ``verify_ms`` by id, the page's preparation in the first.
+    ``fingerprint_ms`` and so on: CPU of this thread. ``verify_ms``: of each verdict, in their order. ``decision_ms``:
+    nomination, proofs and all verifications, without ``fingerprint_ms`` and ``reread_ms``.
     """
 
     word: Word = "MISS"
@@ -45,10 +43,21 @@ class Decision:
     changed: tuple[int, ...] = ()
     nominees: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verify_ms: list[float] = field(default_factory=list)
     fingerprint_ms: float = 0.0
-    nominate_ms: float = 0.0
-    verify_ms: dict[str, float] = field(default_factory=dict)
+    decision_ms: float = 0.0
     reread_ms: float = 0.0
+
+
+class _Matcher(NearMatcher):
+    """The gateway's matcher, watched."""
+
+    watched: Decision
+
+    def _verdicts(self, task: ReadingTask) -> Iterator[tuple[Record, Verdict]]:
+        for source, verdict in super()._verdicts(task):
+            self.watched.verdicts[source.id] = verdict
+            yield source, verdict
 
 
 class Decider:
@@ -57,74 +66,76 @@ class Decider:
     def __init__(self, library: Library, reader: Reader | None) -> None:
         self.library = library
         self._reader = reader
-        self._recorded: dict[tuple[str, int], str] = {}
 
     def decide(self, page: np.ndarray) -> Decision:
         """The decision about ``page`` (uint8 RGB (h, w, 3))."""
         decision = Decision()
-        started = time.thread_time()
-        look = fingerprint(page, phash(page))
-        decision.fingerprint_ms = _since(started)
-        if look is None:
-            return decision
-        started = time.thread_time()
-        decision.nominees = [nominee.id for nominee in self.library.index.nominate(look, 0, NOMINEES)]
-        decision.nominate_ms = _since(started)
-        started = time.thread_time()
-        query = Query(page)
-        for id in decision.nominees:
-            verdict = verify(self.library.proof(id), query, self.library.document(id).texts)
-            decision.verdicts[id] = verdict
-            decision.verify_ms[id] = _since(started)
-            if verdict.kind != "different":
-                self._answer(decision, id, verdict, page)
-                break
-            started = time.thread_time()
+        surroundings = _Surroundings(self.library, self._reader, decision)
+        matcher = _Matcher(surroundings, surroundings, surroundings, _Metrics(decision))
+        matcher.watched = decision
+        height, width = page.shape[:2]
+        facts = ImageFacts(width, height, "", perceptual_hash(page))
+        task = ReadingTask("", b"", Upload((page,), (1,), 1, "PNG"), facts, Options(), 0.0)
+        found = next(matcher.matches(task), None)
+        spent = _since(surroundings.started)
+        decision.fingerprint_ms = surroundings.fingerprint_ms or spent
+        decision.decision_ms = spent - decision.fingerprint_ms - decision.reread_ms - surroundings.aside_ms
+        if found is not None:
+            known = self.library.find(found.source.id).record.lines
+            again = [number for number, line in enumerate(found.lines) if line.box in surroundings.boxes]
+            decision.word, decision.source = "PARTIAL" if again else "HIT", found.source.id
+            decision.reread = tuple(again)
+            decision.reused = tuple(number for number in range(len(known)) if number not in again)
+            decision.changed = tuple(number for number in again if found.lines[number].text != known[number].text)
         return decision
 
-    def _answer(self, decision: Decision, id: str, verdict: Verdict, page: np.ndarray) -> None:
-        lines = range(len(verdict.boxes))
-        if verdict.kind == "same":
-            decision.word, decision.source, decision.reused = "HIT", id, tuple(lines)
-            return
-        if self._reader is None:
-            return
+
+class _Surroundings:
+    """Archive, nominator and readers of one decision. ``aside_ms``: CPU that no gateway would spend."""
+
+    def __init__(self, library: Library, reader: Reader | None, decision: Decision) -> None:
+        self._library = library
+        self._reader = reader
+        self._decision = decision
+        self.boxes: set[Box] = set()
+        self.fingerprint_ms = self.aside_ms = 0.0
+        self.started = time.thread_time()
+
+    def nominate(self, look: Fingerprint, limit: int) -> list[Nominee]:
+        self.fingerprint_ms = _since(self.started)
+        nominees = self._library.nominate(look, limit)
+        self._decision.nominees = [nominee.id for nominee in nominees]
+        return nominees
+
+    def find(self, id: str) -> Found:
         started = time.thread_time()
-        readings = self._read(page, verdict, verdict.doubtful)
-        decision.reread_ms = _since(started)
-        changed = self._changed(id, readings)
-        if changed:
-            more = [line for line in verdict.wary if line not in readings]
-            started = time.thread_time()
-            readings |= self._read(page, verdict, more)
-            decision.reread_ms += _since(started)
-            changed = self._changed(id, readings)
-        decision.reread, decision.changed = tuple(sorted(readings)), tuple(sorted(changed))
-        unsure = any(not readings[line].text.strip() or readings[line].score < LEAST_SCORE for line in changed)
-        if unsure or len(changed) > MOST_CHANGED * len(lines):
-            return
-        decision.word, decision.source = "PARTIAL", id
-        decision.reused = tuple(line for line in lines if line not in readings)
+        found = self._library.find(id)
+        self.aside_ms += _since(started)
+        return found
 
-    def _read(self, page: np.ndarray, verdict: Verdict, lines: Sequence[int]) -> dict[int, LineReading]:
-        boxes = [_box(verdict.boxes[line]) for line in lines]
-        return dict(zip(lines, self._reader.read_lines(page, boxes), strict=True)) if lines else {}
+    def proof(self, id: str) -> Proof:
+        return self._library.proof(id)
 
-    def _changed(self, id: str, readings: dict[int, LineReading]) -> set[int]:
-        return {line for line, reading in readings.items() if reading.text != self.recorded(id, line)}
-
-    def recorded(self, id: str, line: int) -> str:
-        """What the reader made of a line of the original: the text that its record holds."""
-        if (id, line) not in self._recorded:
-            document = self.library.document(id)
-            boxes = [_box(quad) for quad in line_boxes(document)]
-            for number, reading in enumerate(self._reader.read_lines(render(document), boxes)):
-                self._recorded[id, number] = reading.text
-        return self._recorded[id, line]
+    def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
+        started = time.thread_time()
+        self.boxes |= {*boxes}
+        page = task.document.pages[0]
+        readings = self._reader.read_lines(page, boxes) if self._reader else [_UNREAD] * len(boxes)
+        self._decision.reread_ms += _since(started)
+        return readings
 
 
-def _box(corners: np.ndarray) -> Box:
-    return tuple((float(x), float(y)) for x, y in corners)
+class _Metrics:
+    """Takes down what each verification took."""
+
+    def __init__(self, decision: Decision) -> None:
+        self._decision = decision
+
+    def verified(self, kind: str, reasons: Sequence[str], seconds: float) -> None:
+        self._decision.verify_ms.append(seconds * 1000)
+
+    def reread(self, outcome: str, lines: int = 0, changed: int = 0) -> None:
+        """Told by :class:`Decision` itself."""
 
 
 def _since(started: float) -> float:

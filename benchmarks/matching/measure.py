@@ -12,7 +12,7 @@ from benchmarks.matching.captures import CAPTURES, Layout, generator
 from benchmarks.matching.decision import Decider, Decision
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, render
-from benchmarks.matching.library import Library, Original, store
+from benchmarks.matching.library import Library, Original, original_id, store
 from benchmarks.matching.pairs import changed
 from benchmarks.matching.plan import COPY, Job
 from benchmarks.matching.rivals import Rivals
@@ -77,7 +77,7 @@ def open_library(path: Path, with_reader: bool) -> None:
     use_one_thread()
     originals: list[Original] = pickle.loads(path.read_bytes())
     reader = ReaderSpec(threads=1).build() if with_reader else None
-    _decider = Decider(Library(originals), reader)
+    _decider = Decider(Library(originals, reader), reader)
 
 
 def measure(job: Job) -> list[dict]:
@@ -127,7 +127,7 @@ def _check(
     decision = _decider.decide(query)
     found = judged(decision, document, _decider)
     likeness = rivals.likeness(query)
-    original = f"{job.kind}-{job.seed}"
+    original = original_id(job.kind, job.seed)
     verdict = decision.verdicts.get(original)
     return Check(
         job.kind, job.seed, capture, change, number, what, decision.word, bool(found), len(found.reused), found.unseen,
@@ -135,8 +135,9 @@ def _check(
         len(decision.reused) + len(decision.reread) if decision.word != "MISS" else 0,
         len(decision.reread) if decision.word != "MISS" else 0,
         original in decision.nominees, margin_of(verdict), list(verdict.reasons) if verdict else ["not-verified"],
-        decision.fingerprint_ms, decision.nominate_ms + sum(decision.verify_ms.values()), decision.reread_ms,
-        [spent for id, spent in decision.verify_ms.items() if id != decision.source and id != original],
+        decision.fingerprint_ms, decision.decision_ms, decision.reread_ms,
+        [spent for id, spent in zip(decision.verdicts, decision.verify_ms, strict=True)
+         if id not in (decision.source, original)],
         likeness.phash, likeness.pdq, likeness.ssim,
     )
 

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 from benchmarks.matching.captures import CAPTURES, Layout, generator
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import RED, Document, font, line_boxes, render
-from benchmarks.matching.library import phash
 from benchmarks.matching.pairs import changed
+from gateway.identity import perceptual_hash
 from gateway.matching import Query, Verdict, use_one_thread, verify
 from gateway.matching.align import Alignment, align
 from gateway.matching.capture import model_capture
@@ -128,7 +128,7 @@ def impostor(document: Document, page: np.ndarray, proof: Proof) -> tuple[Image.
         other = changed(document, "digit", number, SEED)
         if "¥" in other.what:
             query = render(other.document)
-            if phash(query) == phash(page):
+            if perceptual_hash(query) == perceptual_hash(page):
                 break
     index = next(i for i, (a, b) in enumerate(zip(document.runs, other.document.runs, strict=True)) if a != b)
     seen = look(proof, query, document.texts)
@@ -137,8 +137,8 @@ def impostor(document: Document, page: np.ndarray, proof: Proof) -> tuple[Image.
     third = (_WIDTH - 2 * _GAP) // 3
     limit = seen.verdict.limit
     cards = row(
-        panel(_crop(page, box, 1), f"stored: pHash {phash(page)}", (third, 400)),
-        panel(_crop(query, box, 1), f"uploaded: pHash {phash(query)}", (third, 400)),
+        panel(_crop(page, box, 1), f"stored: pHash {perceptual_hash(page)}", (third, 400)),
+        panel(_crop(query, box, 1), f"uploaded: pHash {perceptual_hash(query)}", (third, 400)),
         panel(_crop(glow, box, proof.scale), f"residual {seen.verdict.residuals[index]:.2f}, limit {limit:.2f}",
               (third, 400)),
     )

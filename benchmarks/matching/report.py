@@ -179,7 +179,7 @@ def _goals(checks: Sequence[Check], proof_bytes: dict[str, list[int]]) -> str:
     goal("decision, ms of CPU, median", 60, float(np.median(spent)) if spent else None)
     goal("decision, ms of CPU, p99", 150, float(np.percentile(spent, 99)) if spent else None)
     goal("proof, KiB, mean", 35, float(np.mean([size for sizes in proof_bytes.values() for size in sizes])) / 1024)
-    lines = ["GOALS", *(f"{name:42s}{limit:>10}{found:>11.3f}  {'reached' if reached else 'MISSED'}"
+    lines = ["GOALS", *(_row(name, limit, found, "reached" if reached else "MISSED", width=42)
                         for name, limit, found, reached in rows)]
     return "\n".join(lines)
 
@@ -202,5 +202,5 @@ def _share(values: Iterable[bool]) -> float:
     return sum(found) / len(found) if found else 0.0
 
 
-def _row(name: str, *cells: str | int | float) -> str:
-    return f"{name:26s}" + "".join(f"{cell:>11.3f}" if isinstance(cell, float) else f"{cell:>11}" for cell in cells)
+def _row(name: str, *cells: str | int | float, width: int = 26) -> str:
+    return f"{name:{width}s}" + "".join(f"{cell:>11.3f}" if isinstance(cell, float) else f"{cell:>11}" for cell in cells)

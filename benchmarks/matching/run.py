@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def main() -> int:
         print(f"Nothing can be drawn: {missing}.", file=sys.stderr)
         return 2
     size = SIZES["quick" if arguments.quick else "full" if arguments.full else "default"]
+    if arguments.fillings:
+        size = replace(size, fillings=arguments.fillings, measured=min(size.measured, arguments.fillings))
     kinds = arguments.kinds or list(KINDS)
     known = names(size, arguments.seed, kinds)
     if arguments.only:
@@ -151,6 +154,7 @@ def _arguments() -> argparse.Namespace:
     amount.add_argument("--quick", action="store_true", help="some 700 checks, in a few minutes")
     amount.add_argument("--full", action="store_true", help="every hard pair under 22 captures, for hours")
     parser.add_argument("--seed", type=int, default=0, help="number of the first filling")
+    parser.add_argument("--fillings", type=int, help="of each kind in the index (36)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--out", type=Path, help="keep measurements here, and go on from what is there")
     parser.add_argument("--plot", type=Path, help="draw the comparison into this PNG (needs matplotlib)")
