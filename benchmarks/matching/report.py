@@ -203,4 +203,5 @@ def _share(values: Iterable[bool]) -> float:
 
 
 def _row(name: str, *cells: str | int | float, width: int = 26) -> str:
-    return f"{name:{width}s}" + "".join(f"{cell:>11.3f}" if isinstance(cell, float) else f"{cell:>11}" for cell in cells)
+    shown = (f"{cell:>11.3f}" if isinstance(cell, float) else f"{cell:>11}" for cell in cells)
+    return f"{name:{width}s}" + "".join(shown)
