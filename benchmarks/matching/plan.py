@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from benchmarks.matching.captures import CAPTURES
 from benchmarks.matching.documents import KINDS
-from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES
+from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER
 
 COPY = ""
 """The change of a true copy."""
 
-ONE_CHARACTER_PAIRS = (("digit", 3), ("look-alike", 2), ("any digit", 1), ("point", 1), ("character", 1))
+ONE_CHARACTER_PAIRS = (("digit", 3), ("look-alike", 2), ("letter", 1), ("any digit", 1), ("point", 1), ("character", 1))
 OTHER_PAIRS = tuple((change, 1) for change in ("name", "swapped", *ADDED_OR_REMOVED, "filling"))
 PAIRS = tuple((change, number) for change, count in (*ONE_CHARACTER_PAIRS, *OTHER_PAIRS) for number in range(count))
 """The hard pairs of every document: the change, and its number among those of one kind."""
@@ -20,19 +20,20 @@ PAIRS = tuple((change, number) for change, count in (*ONE_CHARACTER_PAIRS, *OTHE
 
 @dataclass(frozen=True)
 class Size:
-    """``fillings``: of each kind in the index. ``measured``: of each kind that are asked for. ``copies``, ``pairs``:
-    captures of each measured document itself, and of each of its hard pairs."""
+    """``fillings``: of each kind in the index. ``measured``: of each kind that are asked for. ``copies``,
+    ``one_character``, ``others``: captures of each measured document itself, and of each of its hard pairs."""
 
     fillings: int
     measured: int
     copies: int
-    pairs: int
+    one_character: int
+    others: int
 
 
 SIZES = {
-    "quick": Size(36, 2, 19, 1),
-    "default": Size(36, 6, 38, 4),
-    "full": Size(36, 36, 38, 22),
+    "quick": Size(36, 2, 19, 1, 1),
+    "default": Size(36, 6, 38, 3, 3),
+    "full": Size(36, 36, 38, 20, 5),
 }
 
 
@@ -65,8 +66,9 @@ def jobs(size: Size, seed: int, kinds: Sequence[str] = tuple(KINDS), captures: S
             if COPY in changes:
                 checks += [(capture, COPY, 0) for capture in _some(captures, size.copies, turn)]
             for row, (change, which) in enumerate(PAIRS):
+                count = size.one_character if change in ONE_CHARACTER else size.others
                 if change in changes:
-                    checks += [(capture, change, which) for capture in _some(captures, size.pairs, 5 * turn + 7 * row)]
+                    checks += [(capture, change, which) for capture in _some(captures, count, 5 * turn + 7 * row)]
             order = {capture: index for index, capture in enumerate(captures)}
             checks.sort(key=lambda check: order[check[0]])
             work.append(Job(kind, seed + number, tuple(checks)))

@@ -9,6 +9,7 @@ from benchmarks.matching.documents.page import BROWN, RED, Document, Run, Shape,
 
 _TILL_INK = (50, 50, 50)
 _SLIP_INK = (30, 60, 50)
+_PALE = (175, 185, 180)
 
 
 def vat_invoice(seed: int) -> Document:
@@ -100,7 +101,7 @@ def receipt(seed: int) -> Document:
 
 
 def bank_slip(seed: int) -> Document:
-    """A bank's transfer slip: a double frame, small labels, typed values, the amount twice."""
+    """A bank's transfer slip: a double frame, small labels, typed values, the amount twice, a pale number below."""
     rng = random.Random(f"slip {seed}")
     amount = rng.randint(10_000, 99_999_999) / 100
     runs = [
@@ -123,5 +124,6 @@ def bank_slip(seed: int) -> Document:
         runs.append(Run(name, 60, y + 10, 20, ink=_SLIP_INK))
         runs.append(Run(text, 290, y + 8, 23, "Hei" if seed % 2 else "Serif"))
     runs.append(Run(f"验证码：{words.digits(rng, 12)}", 60, 680, 18, ink=_SLIP_INK))
+    runs.append(Run(f"{words.digits(rng, 4)} {words.digits(rng, 4)}", 900, 680, 18, ink=_PALE))
     shapes.append(Shape("ellipse", ((960, 540), (1120, 648)), RED, 2))
     return Document("slip", 1220, 730, tuple(runs), tuple(shapes))

@@ -83,17 +83,20 @@ def table(seed: int) -> Document:
 
 
 def article(seed: int) -> Document:
-    """A dense page of small serif type with a few numbers in it."""
+    """A dense page of small serif type with a few numbers in it, footnotes in smaller and paler type."""
     rng = random.Random(f"article {seed}")
     width, height = 1000, 1400
     face = "Kai" if seed % 4 == 3 else "Serif"
     runs = [Run("".join(rng.sample(words.PROSE, 12)), 240, 60, 40, "Serif", "Bold")]
     y = 150
-    while y < height - 80:
+    while y < height - 130:
         text = words.sentence(rng, rng.choice((38, 38, 38, 22)))
         if rng.random() < 0.3:
             cut = rng.randrange(len(text) - 8)
             text = text[:cut] + f"{rng.randint(10, 9999)}.{rng.randint(0, 99):02d}" + text[cut + 4:]
         runs.append(Run(text, 70, y, 21, face))
         y += 36
-    return Document("article", width, height, tuple(runs))
+    for number in (1, 2):
+        text = f"{number}. {words.sentence(rng, 14)}{rng.randint(10, 999)}.{rng.randint(0, 99):02d}"
+        runs.append(Run(text, 70, height - 110 + 34 * number, 15, face, ink=GREY))
+    return Document("article", width, height, tuple(runs), (rule(70, height - 90, 300, height - 90, GREY, 1),))
