@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from benchmarks.matching.documents import KINDS, words
 from benchmarks.matching.documents.page import BLUE, RED, Document, Run, Shape, font, ink_box
 
-_LOOK_ALIKE = (
-    "天夭", "士土", "日曰", "未末", "人入", "己已", "千干", "大太", "王玉", "今令", "元无", "申甲", "白自", "名各", "合含",
-)
+_LOOK_ALIKE = ("天夭", "士土", "日曰", "未末", "人入", "己已", "千干", "大太", "王玉", "今令", "元无", "申甲", "白自",
+               "名各", "合含")
 _PARTNERS = {a: pair.replace(a, "") for pair in _LOOK_ALIKE for a in pair}
 _LETTERS = dict(zip("01258", "OlZSB", strict=True))
 _DIGIT_PARTNERS = dict(zip("0123456789", ("68", "74", "7", "8", "1", "6", "508", "1", "30", "08"), strict=True))
