@@ -114,6 +114,30 @@ def appended(document: Document, rng: random.Random, order: Order) -> Changed | 
     return _edited(document, order, lambda text: text + rng.choice("0123456789") if text[-1:].isdigit() else None)
 
 
+def corrected(document: Document, rng: random.Random, order: Order) -> Changed | None:
+    """Digits in three lines: an amount, what follows from it, a date."""
+    return _several(document, rng, [(digit, order)] * 3)
+
+
+def covert(document: Document, rng: random.Random, order: Order) -> Changed | None:
+    """A change that shows, and a second one in the smallest or palest print, where it shows least."""
+    hardest = sorted(order, key=lambda index: _prominence(document, document.runs[index]))
+    return _several(document, rng, [(any_digit, order), (rng.choice([look_alike, digit]), hardest)])
+
+
+def _several(document: Document, rng: random.Random, changes: Sequence[tuple[Change, Order]]) -> Changed | None:
+    """One change after the other, each in a line that the others left alone."""
+    made, whats = document, []
+    for change, order in changes:
+        left = [index for index in order if made.runs[index] == document.runs[index]]
+        one = change(made, rng, left)
+        if one is None:
+            return None
+        made = one.document
+        whats.append(one.what)
+    return Changed(made, "; ".join(whats))
+
+
 # --- whole lines ------------------------------------------------------------------------------------------------
 def removed(document: Document, rng: random.Random, order: Order) -> Changed | None:
     """A line that is gone."""
@@ -216,8 +240,10 @@ ONE_CHARACTER: dict[str, Change] = {
 ADDED_OR_REMOVED: dict[str, Change] = {
     "appended": appended, "removed": removed, "added": added, "stamp": stamp, "struck": struck, "pen": pen, "dot": dot,
 }
-CHANGES: dict[str, Change] = {**ONE_CHARACTER, "name": name, "swapped": swapped, **ADDED_OR_REMOVED,
-                              "filling": filling}
+CHANGES: dict[str, Change] = {
+    **ONE_CHARACTER, "name": name, "swapped": swapped, "corrected": corrected, "covert": covert, **ADDED_OR_REMOVED,
+    "filling": filling,
+}
 
 
 def changed(document: Document, change: str, number: int, seed: int) -> Changed | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from benchmarks.matching.captures import CAPTURES
 from benchmarks.matching.documents import KINDS
-from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER
+from benchmarks.matching.pairs import CHANGES, ONE_CHARACTER
 
 COPY = ""
 """The change of a true copy."""
 
 ONE_CHARACTER_PAIRS = (("digit", 3), ("look-alike", 2), ("letter", 1), ("any digit", 1), ("point", 1), ("character", 1))
-OTHER_PAIRS = tuple((change, 1) for change in ("name", "swapped", *ADDED_OR_REMOVED, "filling"))
+OTHER_PAIRS = tuple((change, 1) for change in CHANGES if change not in ONE_CHARACTER)
 PAIRS = tuple((change, number) for change, count in (*ONE_CHARACTER_PAIRS, *OTHER_PAIRS) for number in range(count))
 """The hard pairs of every document: the change, and its number among those of one kind."""
 

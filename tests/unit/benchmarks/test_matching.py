@@ -73,7 +73,7 @@ def test_taking_over_a_changed_document_is_always_a_fault(change: str) -> None:
     assert not faults(document, document, lines, ())
 
 
-@pytest.mark.parametrize("change", [*ONE_CHARACTER, "name", "swapped", "struck", "stamp"])
+@pytest.mark.parametrize("change", [*ONE_CHARACTER, "name", "swapped", "corrected", "covert", "struck", "stamp"])
 def test_reading_the_changed_lines_anew_is_no_fault(change: str) -> None:
     document, other = pair(change)
     touched = set(faults(document, other, range(len(document.runs)), ()).reused)
