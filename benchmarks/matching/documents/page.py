@@ -108,6 +108,7 @@ def font(face: Face, weight: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_NOTO / f"Noto{face}CJK-{weight}.ttc", size, index=_SIMPLIFIED)
 
 
+@lru_cache(maxsize=1 << 15)
 def ink_box(run: Run) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of a run's line. It is as high as its letters are, even when it only holds a dash."""
     face = font(run.face, run.weight, run.size)
