@@ -250,7 +250,7 @@ class Service:
                 return None
             word = "PARTIAL"
             for number, reading in zip(verdict.doubtful, again, strict=True):
-                lines[number] = replace(lines[number], score=reading.score)
+                lines[number] = replace(lines[number], score=reading.score, reader=reading.reader)
         match = Match(
             "near" if word == "HIT" else "partial",
             source.id,

@@ -53,7 +53,7 @@ class PageReader:
         boxes = [tuple((round(float(x), 1), round(float(y), 1)) for x, y in quad) for quad in quads]
         readings = self.read_lines(page, boxes)
         return [
-            Line(reading.text, reading.score, box)
+            Line(reading.text, reading.score, box, reading.reader)
             for reading, box in zip(readings, boxes, strict=True)
             if reading.text.strip()
         ]

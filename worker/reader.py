@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
-    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "preprocess.py",
-    "reader.py", "recognise.py",
+    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "ppocr.py",
+    "preprocess.py", "reader.py", "recognise.py", "second_reader.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 
@@ -24,11 +24,14 @@ _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 class ReaderSpec:
     """Which reader to build: small and picklable, so that it can be sent to the process that builds it.
 
-    ``threads`` is the number of CPU threads that one reader uses.
+    ``threads`` is the number of CPU threads that one reader uses. With a second reader, lines whose score is under
+    ``second_below`` (0..1) are read again by it.
     """
 
     engine: Literal["onnx", "torch"] = "onnx"
     threads: int = 1
+    second: Literal["off", "ppocr"] = "off"
+    second_below: float = 0.0
 
     def build(self) -> PageReader:
         """Loads the models. Raises what loading raises: ``FileNotFoundError``, ``ImportError``, ``ValueError``."""
@@ -36,11 +39,17 @@ class ReaderSpec:
 
         from worker.detect import TextDetector
         from worker.engine import load_engine
-        from worker.page import PageReader
+        from worker.page import PageReader, Recognizer
         from worker.recognise import LineRecognizer
 
         cv2.setNumThreads(self.threads)
-        recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        recognizer: Recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        if self.second == "ppocr":
+            from worker.ppocr import PpocrEngine
+            from worker.second_reader import SecondOpinion
+
+            second = LineRecognizer(PpocrEngine(self.threads))
+            recognizer = SecondOpinion(recognizer, second, self.second_below)
         return PageReader(TextDetector(self.threads), recognizer)
 
     def revision(self) -> str:
@@ -48,17 +57,21 @@ class ReaderSpec:
 
         Loads no model. Raises ``FileNotFoundError`` when the weights are missing.
         """
-        return _revision(self.engine)
+        return _revision(self.engine, None if self.second == "off" else (self.second, self.second_below))
 
 
 @cache
-def _revision(engine: str) -> str:
-    from worker.detector_weights import weights_path
+def _revision(engine: str, second: tuple[str, float] | None) -> str:
     from worker.engine import default_weights
+    from worker.package_weights import DETECTOR, SECOND_READER, weights_path
 
     digest = hashlib.sha256(engine.encode())
     folder = Path(__file__).parent
-    for path in (default_weights(), weights_path(), *(folder / name for name in _PIPELINE)):
+    weights = [default_weights(), weights_path(DETECTOR)]
+    if second:
+        digest.update(repr(second).encode())
+        weights.append(weights_path(SECOND_READER))
+    for path in (*weights, *(folder / name for name in _PIPELINE)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for library in _LIBRARIES:
         digest.update(f"{library}=={version(library)}\n".encode())

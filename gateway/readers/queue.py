@@ -117,7 +117,7 @@ class QueuedReadings:
         arguments = {"boxes": [list(map(list, box)) for box in boxes]}
         # A flight of its own: nobody else asks for these boxes.
         answer = self._ask(REREAD, task.upload, arguments, flight_key(secrets.token_urlsafe(16)), no_progress)
-        return [LineReading(text, score) for text, score in answer["lines"]]
+        return [LineReading(*line) for line in answer["lines"]]
 
     def ready(self) -> bool:
         """Whether a worker with a warm model has been heard of lately."""

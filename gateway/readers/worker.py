@@ -113,7 +113,7 @@ class QueueWorker:
         page = decode(upload, self._limits).pages[0]
         quads = [tuple((x, y) for x, y in box) for box in arguments["boxes"]]
         lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]))
-        return {"lines": [(line.text, line.score) for line in lines]}
+        return {"lines": [(line.text, line.score, line.reader) for line in lines]}
 
     def _actor(self, work: Work) -> Callable[[str], None]:
         def take_and_answer(job: str) -> None:

@@ -54,6 +54,17 @@ def test_reading_its_boxes_again_gives_the_same_text(pool: ReaderPool) -> None:
     assert [reading.text for reading in again] == [line.text for line in lines[::-1]]
 
 
+def test_with_a_second_reader_each_line_says_who_read_it() -> None:
+    spec = ReaderSpec(threads=2, second="ppocr", second_below=1.0)
+    lines = spec.build().read(drawn(*LINES))
+    assert tuple(line.text for line in lines) == LINES
+    assert {line.reader for line in lines} == {"ppocr"}
+    with ReaderPool(spec) as pool:
+        assert pool.wait_ready(60)
+        assert pool.read(drawn(*LINES), timeout=30) == lines
+        assert [reading.reader for reading in pool.read_lines(drawn(*LINES), [lines[0].box])] == ["ppocr"]
+
+
 def test_a_line_with_broad_blank_edges_is_read_as_well(pool: ReaderPool) -> None:
     [line] = pool.read(drawn(LINES[1], size=(640, 200)), "line", timeout=30)
     assert line.text == LINES[1]
@@ -101,14 +112,20 @@ def test_another_engine_or_library_is_another_revision(monkeypatch: pytest.Monke
         reader._revision.cache_clear()
 
 
+def test_a_second_reader_and_its_threshold_are_part_of_the_revision() -> None:
+    specs = [ReaderSpec(), *(ReaderSpec(second="ppocr", second_below=below) for below in (0.5, 0.7))]
+    assert len({spec.revision() for spec in specs}) == 3
+    assert ReaderSpec(second_below=0.5).revision() == ReaderSpec().revision()
+
+
 def test_every_module_that_a_reading_passes_through_is_part_of_the_revision() -> None:
     program = (
-        "import sys; from worker.reader import ReaderSpec; ReaderSpec().build()\n"
+        "import sys; from worker.reader import ReaderSpec; ReaderSpec(second='ppocr').build()\n"
         "print(*sorted(name.partition('.')[2] + '.py' for name in sys.modules if name.startswith('worker.')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=30
     )
-    loaded = set(done.stdout.split()) - {"types.py", "detector_weights.py"}
+    loaded = set(done.stdout.split()) - {"types.py", "package_weights.py"}
     assert "page.py" in loaded
     assert loaded <= set(reader._PIPELINE)
