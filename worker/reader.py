@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from worker.page import PageReader
+    from worker.second_reader import SecondOpinion
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
     "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "ppocr.py",
-    "preprocess.py", "reader.py", "recognise.py", "second_reader.py",
+    "preprocess.py", "reader.py", "recognise.py", "second_reader.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 
@@ -39,18 +40,21 @@ class ReaderSpec:
 
         from worker.detect import TextDetector
         from worker.engine import load_engine
-        from worker.page import PageReader, Recognizer
+        from worker.page import PageReader
         from worker.recognise import LineRecognizer
 
         cv2.setNumThreads(self.threads)
-        recognizer: Recognizer = LineRecognizer(load_engine(self.engine, self.threads))
-        if self.second == "ppocr":
-            from worker.ppocr import PpocrEngine
-            from worker.second_reader import SecondOpinion
+        recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        return PageReader(TextDetector(self.threads), recognizer, self._reviewer())
 
-            second = LineRecognizer(PpocrEngine(self.threads))
-            recognizer = SecondOpinion(recognizer, second, self.second_below)
-        return PageReader(TextDetector(self.threads), recognizer)
+    def _reviewer(self) -> SecondOpinion | None:
+        if self.second == "off":
+            return None
+        from worker.ppocr import PpocrEngine
+        from worker.recognise import LineRecognizer
+        from worker.second_reader import SecondOpinion
+
+        return SecondOpinion(LineRecognizer(PpocrEngine(self.threads)), self.second_below)
 
     def revision(self) -> str:
         """Identifies the weights and the pipeline: another one may read another text from the same pixels.

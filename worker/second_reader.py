@@ -28,24 +28,23 @@ class Recognizer(Protocol):
 
 
 class SecondOpinion:
-    """``first`` reads every line, ``second`` again those whose score is under ``below`` (0..1)."""
+    """``second`` reads again what was read with a score under ``below`` (0..1), and the better reading counts."""
 
-    def __init__(self, first: Recognizer, second: Recognizer, below: float) -> None:
+    def __init__(self, second: Recognizer, below: float) -> None:
         if not 0 <= below <= 1:
             raise ValueError("a score is between 0 and 1")
-        self._first = first
         self._second = second
         self._below = below
 
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
-        """Readings of uint8 crops, one line each, in their order; each names the recogniser whose it is."""
-        readings = self._first.recognise(crops)
-        doubtful = [number for number, reading in enumerate(readings) if reading.score < self._below]
+    def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]:
+        """``readings`` of uint8 crops, one line each, in their order; each names the recogniser whose it is."""
+        reviewed = list(readings)
+        doubtful = [number for number, reading in enumerate(reviewed) if reading.score < self._below]
         if doubtful:
             again = self._second.recognise([crops[number] for number in doubtful])
             for number, second in zip(doubtful, again, strict=True):
-                readings[number] = better(readings[number], second)
-        return readings
+                reviewed[number] = better(reviewed[number], second)
+        return reviewed
 
 
 def better(first: LineReading, second: LineReading) -> LineReading:

@@ -42,6 +42,28 @@ def test_a_drawn_page_is_read_as_it_was_drawn(pool: ReaderPool) -> None:
     assert tops == pytest.approx([36, 126, 216, 306], abs=12)
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_page_may_lie_on_its_side_or_stand_on_its_head(pool: ReaderPool, quarters: int) -> None:
+    page = np.ascontiguousarray(np.rot90(drawn(*LINES), -quarters))
+    lines = pool.read(page, timeout=30)
+    assert tuple(line.text for line in lines) == LINES
+    height, width = page.shape[:2]
+    nearest = [(0, 0), (width, 0), (width, height), (0, height)][quarters]
+    assert max(abs(line.box[0][0] - nearest[0]) for line in lines) < (60 if quarters == 2 else 340)
+    again = pool.read_lines(page, [line.box for line in lines], timeout=30)
+    assert [(reading.text, reading.score) for reading in again] == [(line.text, line.score) for line in lines]
+
+
+def test_columns_are_read_from_right_to_left(pool: ReaderPool) -> None:
+    columns = ("增值税专用发票", "购买方名称", "合计金额")
+    image = Image.new("RGB", (420, 420), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, 32, index=2)
+    for number, column in enumerate(columns):
+        for row, character in enumerate(column):
+            draw.text((330 - 120 * number, 40 + 40 * row), character, "black", font)
+    assert tuple(line.text for line in pool.read(np.asarray(image), timeout=30)) == columns
+
+
 def test_reading_a_page_again_gives_the_same(pool: ReaderPool) -> None:
     page = drawn(*LINES)
     assert pool.read(page, timeout=30) == pool.read(page, timeout=30)

@@ -36,27 +36,28 @@ def crops(count: int) -> list[np.ndarray]:
 
 
 def test_only_doubtful_lines_are_read_again_and_each_says_by_whom() -> None:
-    first = Scripted(LineReading("sure", 0.9), LineReading("d0ubt", 0.4), LineReading("", 0.0))
+    readings = [LineReading("sure", 0.9), LineReading("d0ubt", 0.4), LineReading("", 0.0)]
     second = Scripted(LineReading("never", 1.0), LineReading("doubt", 0.8), LineReading("faint", 0.3))
-    readings = SecondOpinion(first, second, 0.7).recognise(crops(3))
+    reviewed = SecondOpinion(second, 0.7).review(crops(3), readings)
     assert second.asked == [[1, 2]]
-    assert readings == [
+    assert reviewed == [
         LineReading("sure", 0.9, "crnn"),
         LineReading("doubt", 0.8, "ppocr"),
         LineReading("faint", 0.3, "ppocr"),
     ]
+    assert readings[1].text == "d0ubt"
 
 
 def test_without_a_doubtful_line_the_second_is_not_asked() -> None:
     second = Scripted()
-    SecondOpinion(Scripted(LineReading("sure", 0.7)), second, 0.7).recognise(crops(1))
+    SecondOpinion(second, 0.7).review(crops(1), [LineReading("sure", 0.7)])
     assert second.asked == []
 
 
 @pytest.mark.parametrize("below", [-0.1, 1.1, float("nan")])
 def test_a_threshold_is_a_score(below: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        SecondOpinion(Scripted(), Scripted(), below)
+        SecondOpinion(Scripted(), below)
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1))
