@@ -102,15 +102,15 @@ def _worker(settings: Settings) -> int:
 def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     from gateway.errors import BadRequest
     from gateway.image import PageRange, decode
+    from gateway.readers.local import reader_spec
     from gateway.wiring import cores, image_limits
-    from worker.reader import ReaderSpec
 
     try:
         pages = PageRange.parse(chosen.pages) if chosen.pages else None
     except BadRequest as error:
         print(error.detail, file=sys.stderr)
         return 2
-    reader = ReaderSpec(engine=settings.engine, threads=settings.reader_threads or cores()).build()
+    reader = reader_spec(settings, settings.reader_threads or cores()).build()
     failed = 0
     for file in chosen.files:
         try:
@@ -126,7 +126,13 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
             continue
         if chosen.json:
             lines = [
-                {"text": line.text, "score": round(line.score, 4), "box": line.box, "page": number}
+                {
+                    "text": line.text,
+                    "score": round(line.score, 4),
+                    "box": line.box,
+                    "page": number,
+                    "reader": line.reader,
+                }
                 for number, page_lines in read
                 for line in page_lines
             ]
@@ -163,9 +169,9 @@ def _check(settings: Settings) -> int:
 
 
 def _check_model(settings: Settings) -> int:
-    from worker.reader import ReaderSpec
+    from gateway.readers.local import reader_spec
 
-    spec = ReaderSpec(engine=settings.engine)
+    spec = reader_spec(settings)
     try:
         spec.build()
     except (OSError, ImportError, ValueError) as error:

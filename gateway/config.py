@@ -195,6 +195,13 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0, le=3600, description="Deadline of one reading.")
     queue_limit: int = Field(64, ge=1, le=100_000, description="Readings that may wait; more are refused with 503.")
     engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
+    second_reader: Literal["off", "ppocr"] = Field(
+        "ppocr",
+        description="`ppocr`: PP-OCRv6 small reads doubtful lines again, and the better reading counts.",
+    )
+    second_reader_below: float = Field(
+        0.7, ge=0, le=1, description="Lines scored under this are doubtful; what 0 and 1 cost is in recogniser.md."
+    )
 
     # --- the edge -------------------------------------------------------------------------
     edge_purge_urls: WebAddresses = Field(

@@ -25,13 +25,15 @@ class RecordError(ValueError):
 class PageLine:
     """One text line. ``box``: four corners clockwise from the text's top-left, pixels of the upright page.
 
-    ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload.
+    ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload. ``reader``: which
+    recogniser's reading it is.
     """
 
     text: str
     score: float
     box: tuple[Point, ...]
     page: int = 1
+    reader: str = "crnn"
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -126,7 +128,7 @@ class Record:
             if fields.pop("version") != RECORD_VERSION:
                 raise RecordError("another record version")
             lines = tuple(
-                PageLine(line["text"], line["score"], tuple((x, y) for x, y in line["box"]), line["page"])
+                PageLine(**line | {"box": tuple((x, y) for x, y in line["box"])})
                 for line in fields.pop("lines")
             )
             image = fields.pop("image")
