@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 
 from gateway import __version__
-from gateway.cli import check, recognize, serve, work
+from gateway.cli import check, lookup, recognize, serve, work
 
-COMMANDS = (serve, work, recognize, check)
+COMMANDS = (serve, work, recognize, check, lookup)
 
 
 def main(arguments: list[str] | None = None) -> int:

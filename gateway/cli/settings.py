@@ -48,6 +48,7 @@ def _warn_of_unknown_settings() -> None:
     from gateway.config import ENV_PREFIX, Settings
 
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    others = (ENV_PREFIX + "EDGE_", ENV_PREFIX + "CLIENT_")  # the edge's own, and those of `lookup`
     for name in sorted(os.environ):
-        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(ENV_PREFIX + "EDGE_"):
+        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(others):
             log.warning("%s is no setting", name)

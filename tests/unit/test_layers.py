@@ -24,7 +24,7 @@ LAYERS = (
     ("gateway.archive",),
     ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.config", "gateway.errors", "gateway.logs"),
+    ("gateway.client", "gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
 
