@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 
 from gateway import __version__
-from gateway.cli import check, lookup, recognize, serve, work
+from gateway.cli import check, lookup, purge, recognize, serve, work
 
-COMMANDS = (serve, work, recognize, check, lookup)
+COMMANDS = (serve, work, recognize, check, lookup, purge)
 
 
 def main(arguments: list[str] | None = None) -> int:

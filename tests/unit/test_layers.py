@@ -19,6 +19,7 @@ LAYERS = (
     ("gateway.http",),
     ("gateway.jobs",),
     ("gateway.service",),
+    ("gateway.deletion", "gateway.sweep"),
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
