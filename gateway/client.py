@@ -71,13 +71,13 @@ class Fingerprint:
 
 
 def fingerprint(
-    document: Document | BinaryIO, *, layout: str = "auto", pages: str = "", lookup_key: str | bytes | None = None
+    document: Document | BinaryIO, *, layout: str = "auto", pages: str = "", lookup_key: str | None = None
 ) -> Fingerprint:
     """The result id of a document, computed here. A file is read in pieces. Raises :class:`OSError`.
 
-    It is the lower-case hex SHA-256 of the bytes; with ``lookup_key`` (a gateway with API keys) the HMAC-SHA256
-    (RFC 2104) of that digest's 32 bytes under it. Options other than the defaults add ``-`` and 8 hex digits.
-    Raises :class:`ValueError` for options that are none.
+    It is the lower-case hex SHA-256 of the bytes; with ``lookup_key`` (hex digits, of a gateway with API keys) the
+    HMAC-SHA256 (RFC 2104) of that digest's 32 bytes under it. Options other than the defaults add ``-`` and 8 hex
+    digits. Raises :class:`ValueError` for options or a key that are none.
     """
     if isinstance(document, bytes):
         digest, size = hashlib.sha256(document), len(document)
@@ -88,8 +88,7 @@ def fingerprint(
         digest = hashlib.file_digest(document, "sha256")
         size = document.tell()
     if lookup_key is not None:
-        key = lookup_key.encode() if isinstance(lookup_key, str) else lookup_key
-        digest = hmac.new(key, digest.digest(), hashlib.sha256)
+        digest = hmac.new(bytes.fromhex(lookup_key), digest.digest(), hashlib.sha256)
     return Fingerprint(digest.hexdigest() + _suffix(layout, pages), size)
 
 
@@ -98,9 +97,9 @@ class Client:
 
     ``url``: such as ``https://ocr.example``. ``timeout``: seconds without a byte of an answer before it is given up.
     ``retries``: how often a refusal that passes by itself (429, 503) or a broken connection is tried again, after the
-    pause that ``Retry-After`` asks for or one that doubles, 30 seconds at most. ``api_key``, ``lookup_key``: where the
-    gateway wants them; an API key goes over https, or to this machine, only. Raises :class:`ValueError` for arguments
-    that cannot be right.
+    pause that ``Retry-After`` asks for or one that doubles, 30 seconds at most. ``api_key``: where the gateway wants
+    one; it goes over https, or to this machine, only. ``lookup_key``: the key of its ids; the gateway is asked for it
+    once when it is not given. Raises :class:`ValueError` for arguments that cannot be right.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Client:
         url: str,
         *,
         api_key: str | None = None,
-        lookup_key: str | bytes | None = None,
+        lookup_key: str | None = None,
         timeout: float = 90.0,
         retries: int = 4,
     ) -> None:
@@ -119,7 +118,10 @@ class Client:
         if api_key is not None and parts.scheme != "https" and not local:
             raise ValueError("an API key travels over https only")
         self._base = url.rstrip("/")
+        if lookup_key is not None:
+            bytes.fromhex(lookup_key)
         self._lookup_key = lookup_key
+        self._knows_lookup_key = api_key is None or lookup_key is not None
         headers = {"Accept": "application/json"}
         if api_key is not None:
             headers["Authorization"] = f"Bearer {api_key}"
@@ -152,6 +154,13 @@ class Client:
         """Let go of the connections."""
         self._http.clear()
 
+    def fingerprint(self, document: Document, *, layout: str = "auto", pages: str = "") -> Fingerprint:
+        """A document's id at this gateway. Raises like :meth:`look_up`."""
+        if not self._knows_lookup_key:
+            self._lookup_key = self._ask_lookup_key()
+            self._knows_lookup_key = True
+        return fingerprint(document, layout=layout, pages=pages, lookup_key=self._lookup_key)
+
     def look_up(self, document: Document, *, layout: str = "auto", pages: str = "") -> Answer | None:
         """The result of a known document, ``None`` when it is unknown. Only its id is sent.
 
@@ -159,7 +168,7 @@ class Client:
         that are none.
         """
         started = time.perf_counter()
-        own = fingerprint(document, layout=layout, pages=pages, lookup_key=self._lookup_key)
+        own = self.fingerprint(document, layout=layout, pages=pages)
         found = self._get(f"/results/{own.id}")
         if found is None:
             return None
@@ -204,6 +213,17 @@ class Client:
         response = self._send("DELETE", f"/results/{result_id}")
         if response.status != 204:
             raise _refusal(response)
+
+    def _ask_lookup_key(self) -> str | None:
+        response = self._send("GET", "/account")
+        if response.status == 404:  # a gateway without API keys may not know the address
+            return None
+        if response.status != 200:
+            raise _refusal(response)
+        key = _json(response).get("lookup_key")
+        if key is not None and not re.fullmatch("(?:[0-9a-f]{2})+", str(key)):
+            raise ClientError(200, "The answer was not understood", "Is this a gateway's address?")
+        return key
 
     def _wait(self, job: str, progress: Callable[[int, int], None] | None) -> tuple[dict[str, Any], str]:
         pause = 0.1

@@ -1,8 +1,8 @@
 """Ask a gateway, or the edge in front of it, for files by their fingerprints: the files stay here.
 
 With --upload those that are unknown are sent and read. The exit status is 0 when every file has a result, 3 when some
-are unknown, 1 when some could not be asked for. OCR_CLIENT_API_KEY and OCR_CLIENT_LOOKUP_KEY give the keys of a gateway
-that wants them: what stands on a command line can be seen by others.
+are unknown, 1 when some could not be asked for. OCR_CLIENT_API_KEY gives the key of a gateway that wants one: what
+stands on a command line can be seen by others.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def run(chosen: argparse.Namespace) -> int:
     from gateway.client import Client, fingerprint
 
     try:
-        fingerprint(b"", layout=chosen.layout, pages=chosen.pages)
+        lookup_key = os.environ.get("OCR_CLIENT_LOOKUP_KEY")
+        fingerprint(b"", layout=chosen.layout, pages=chosen.pages, lookup_key=lookup_key)
     except ValueError as error:
-        print(f"--pages: {error}", file=sys.stderr)
+        print(f"--pages or OCR_CLIENT_LOOKUP_KEY: {error}", file=sys.stderr)
         return 2
-    lookup_key = os.environ.get("OCR_CLIENT_LOOKUP_KEY")
     if chosen.id:
         return _print_ids(chosen, lookup_key)
     try:

@@ -105,8 +105,10 @@ def test_a_file_has_the_fingerprint_of_its_bytes(tmp_path):
 
 def test_with_a_lookup_key_the_id_is_an_hmac_of_the_digest():
     expected = hmac.new(b"tenant", hashlib.sha256(b"page").digest(), "sha256").hexdigest()
-    assert fingerprint(b"page", lookup_key="tenant").id == fingerprint(b"page", lookup_key=b"tenant").id == expected
-    assert fingerprint(b"page", lookup_key="other").id != expected
+    assert fingerprint(b"page", lookup_key=b"tenant".hex()).id == expected
+    assert fingerprint(b"page", lookup_key=b"other".hex()).id != expected
+    with pytest.raises(ValueError, match="hex"):
+        fingerprint(b"page", lookup_key="no hex digits")
 
 
 @pytest.mark.parametrize("wrong", ["0", "3-1", "1,2", "x"])
@@ -199,8 +201,9 @@ def test_a_job_that_failed_is_told_as_its_refusal(client, gateway):
 
 
 def test_a_redirect_to_another_place_is_not_followed(gateway):
-    gateway.script[f"GET /results/{fingerprint(b'page').id}"] = [(302, {"Location": f"{gateway.url}/elsewhere"}, {})]
-    with Client(gateway.url, api_key="secret") as client, pytest.raises(ClientError):
+    own = fingerprint(b"page", lookup_key="5e" * 32).id
+    gateway.script[f"GET /results/{own}"] = [(302, {"Location": f"{gateway.url}/elsewhere"}, {})]
+    with Client(gateway.url, api_key="secret", lookup_key="5e" * 32) as client, pytest.raises(ClientError):
         client.look_up(b"page")
     assert len(gateway.seen) == 1
 
@@ -211,6 +214,29 @@ def test_an_api_key_is_sent_and_never_over_plain_http_to_another_machine(gateway
     with Client(gateway.url, api_key="secret") as client:
         client.look_up(b"page")
     assert gateway.seen[0][3]["Authorization"] == "Bearer secret"
+
+
+def test_with_an_api_key_alone_the_gateway_is_asked_once_for_the_lookup_key(gateway):
+    key = "5e" * 32
+    gateway.script["GET /account"] = [(200, {}, {"tenant": "acme", "lookup_key": key})]
+    with Client(gateway.url, api_key="secret") as client:
+        client.look_up(b"page")
+        client.look_up(b"page")
+    own = fingerprint(b"page", lookup_key=key).id
+    assert gateway.asked == ["GET /account", f"GET /results/{own}", f"GET /results/{own}"]
+
+
+def test_a_wrong_api_key_is_told_and_nothing_is_looked_up(gateway):
+    gateway.script["GET /account"] = [(401, {}, {"title": "An access key is needed", "detail": "Send one."})]
+    with Client(gateway.url, api_key="wrong") as client, pytest.raises(ClientError) as caught:
+        client.look_up(b"page")
+    assert (caught.value.status, gateway.asked) == (401, ["GET /account"])
+
+
+def test_a_lookup_key_that_is_given_saves_that_request(gateway):
+    with Client(gateway.url, api_key="secret", lookup_key="5e" * 32) as client:
+        client.look_up(b"page")
+    assert gateway.asked == [f"GET /results/{fingerprint(b'page', lookup_key='5e' * 32).id}"]
 
 
 @pytest.mark.parametrize("url", ["ocr.example", "ftp://ocr.example", "http://"])
