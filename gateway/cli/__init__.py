@@ -7,11 +7,13 @@ is imported when it runs, so that a small command starts fast.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from gateway import __version__
-from gateway.cli import check, lookup, purge, recognize, serve, work
+from gateway.cli import check, lookup, purge, recognize, report, serve, work
 
-COMMANDS = (serve, work, recognize, check, lookup, purge)
+COMMANDS = (serve, work, recognize, check, lookup, purge, report)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,3 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
         return chosen.run(chosen)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.units import size
+
 if TYPE_CHECKING:
     from gateway.client import Answer, Client
 
@@ -71,7 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
                 saved += answer.bytes_saved
             _print(file, answer, chosen)
     print(
-        f"{known} known, {uploaded} uploaded, {unknown} unknown, {failed} failed; {_size(saved)} not uploaded",
+        f"{known} known, {uploaded} uploaded, {unknown} unknown, {failed} failed; {size(saved)} not uploaded",
         file=sys.stderr,
     )
     return 1 if failed else UNKNOWN_STATUS if unknown else 0
@@ -121,11 +123,3 @@ def _print_ids(chosen: argparse.Namespace, lookup_key: str | None) -> int:
             continue
         print(f"{own.id}  {file}")
     return 1 if failed else 0
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError

@@ -25,7 +25,8 @@ LAYERS = (
     ("gateway.archive",),
     ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.client", "gateway.config", "gateway.errors", "gateway.logs"),
+    ("gateway.edge_log",),
+    ("gateway.units", "gateway.client", "gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
 
