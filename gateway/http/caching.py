@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from email.utils import formatdate
 
 from flask import Response
@@ -11,11 +10,6 @@ from gateway.record import Record
 from gateway.service import Outcome
 
 CACHE_NAME = "ocr-gateway"
-
-
-def strong_etag(body: bytes) -> str:
-    """A strong entity tag (RFC 9110, 8.8.3) of exactly these bytes, without the quotes."""
-    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def describe_outcome(response: Response, outcome: Outcome) -> None:
@@ -51,4 +45,3 @@ def keep_until_expiry(response: Response, record: Record, tier: str) -> None:
     response.headers["Cache-Control"] = "public"
     response.headers["Expires"] = formatdate(record.expires_at, usegmt=True)
     response.headers["Last-Modified"] = formatdate(int(record.created_at), usegmt=True)
-    response.headers["Vary"] = "Accept-Encoding"

@@ -7,12 +7,14 @@ from werkzeug.exceptions import PreconditionFailed
 
 from gateway.archive import Found
 from gateway.errors import NotFound
-from gateway.http.caching import keep_until_expiry, strong_etag
+from gateway.http.caching import keep_until_expiry
+from gateway.http.representation import set_representation
 from gateway.identity import is_result_id
 from gateway.metrics import Metrics
 from gateway.renderings import MEDIA_TYPES, render
 from gateway.service import Service
 
+PICTURE = "image/webp"
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
@@ -28,9 +30,9 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
         return found
 
     def respond(found: Found, body: bytes, content_type: str) -> Response:
-        response = Response(body, content_type=content_type)
+        response = Response(content_type=content_type)
+        set_representation(response, body, compressible=content_type != PICTURE)
         keep_until_expiry(response, found.record, found.tier)
-        response.set_etag(strong_etag(body))
         response.make_conditional(request)
         if response.status_code == 412:
             raise PreconditionFailed
@@ -59,7 +61,7 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
         picture = service.thumbnail(result_id)
         if picture is None:
             raise NotFound(_NOT_FOUND)
-        return respond(found, picture, "image/webp")
+        return respond(found, picture, PICTURE)
 
     @routes.delete("/<result_id>")
     def delete(result_id: str) -> Response:
