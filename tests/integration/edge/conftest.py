@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import http.server
 import json
@@ -61,6 +62,18 @@ def _not_found() -> Answer:
     """The gateway's own 404."""
     headers = {"X-Accel-Expires": "1", "Cache-Control": "no-store", "Content-Type": "application/problem+json"}
     return Answer(404, headers, b'{"status": 404}')
+
+
+def _packed(body: bytes, **more: str) -> Callable[[Seen], Answer]:
+    """A stored result as the gateway sends it: in gzip to who takes that, with a tag of its own."""
+
+    def reply(seen: Seen) -> Answer:
+        if seen.header("Accept-Encoding") == "gzip":
+            coded = {"Content-Encoding": "gzip", "ETag": '"one-gzip"'}
+            return _result(gzip.compress(body, mtime=0), **coded | more)
+        return _result(body, **more)
+
+    return reply
 
 
 def _result(body: bytes = b'{"text": "1280.00"}', *, lives: float = 3600, **more: str) -> Answer:
@@ -204,10 +217,10 @@ class Edge:
     def worker_pids(self) -> set[str]:
         return set(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
 
-    def cached_files(self, key: str) -> list[Path]:
-        """The cache's files that hold ``key``."""
+    def cached_files(self, entry: str) -> list[Path]:
+        """The cache's files that hold ``entry``: an id, its rendering, its coding."""
         files = (path for path in (self.folder / "state" / "cache").rglob("*") if path.is_file())
-        return [path for path in files if f"\nKEY: {key}\n".encode() in path.read_bytes()[:1024]]
+        return [path for path in files if f"/{entry}\n".encode() in path.read_bytes()[:1024]]
 
     def log(self) -> list[dict[str, object]]:
         """The access log, once nginx has flushed it."""
@@ -343,6 +356,12 @@ def answer() -> type[Answer]:
 def live() -> Callable[..., Answer]:
     """The gateway's answer for a stored result: ``live(body, lives=seconds, Header_Name=value)``."""
     return _result
+
+
+@pytest.fixture
+def packed() -> Callable[..., Callable[[Seen], Answer]]:
+    """The gateway's answers for a stored result that is long enough to be compressed: ``packed(body)``."""
+    return _packed
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from edge_config import settings
 
 from gateway.config import Settings
 from infra import stack
-from infra.nginx import render
 
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra"
@@ -93,16 +93,15 @@ def test_the_gateways_settings_exist_and_are_valid(name, monkeypatch):
     assert environment.keys() <= known
     for variable, value in environment.items():
         monkeypatch.setenv(variable, str(value))
-    settings = Settings()
-    assert settings.reader == "queue"
+    assert Settings().reader == "queue"
 
 
 def test_the_edges_settings_exist_and_are_valid(tmp_path):
     module = tmp_path / "module.so"
     module.touch()
     environment = {name: str(value) for name, value in SERVICES["edge"]["environment"].items()}
-    assert environment.keys() <= {setting.variable for setting in render.SETTINGS}
-    values = render.load(environment | {"OCR_EDGE_PURGE_MODULE": str(module)})
+    assert environment.keys() <= {setting.variable for setting in settings.SETTINGS}
+    values = settings.load(environment | {"OCR_EDGE_PURGE_MODULE": str(module)})
     assert values["OCR_EDGE_LISTEN"] == ("0.0.0.0:8080",)
 
 
