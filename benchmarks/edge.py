@@ -220,9 +220,8 @@ def main() -> int:
         pairs = list(zip(runs[f"HIT{coding}"], runs[f"static file{coding}"], strict=True))
         rate = statistics.median(hit.rate / static.rate for hit, static in pairs)
         p99 = statistics.median(hit.p99 / static.p99 for hit, static in pairs)
-        print(
-            f"HIT / static{coding}: rate {rate:.2f} (goal {arguments.goal:.2f}), p99 {p99:.2f} (goal {arguments.p99:.2f})"
-        )
+        goals = f"goals {arguments.goal:.2f}, {arguments.p99:.2f}"
+        print(f"HIT / static{coding}: rate {rate:.2f}, p99 {p99:.2f} ({goals})")
         missed |= rate < arguments.goal or p99 > arguments.p99
     return 1 if missed else 0
 

@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         le=WEEK_SECONDS,
         description="Lifetime of a result, counted from its reading; no tier and no copy extends it.",
     )
+    stale_if_error: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Seconds past its end for which caches may answer a result while no gateway is there; 0: none.",
+    )
     match: Literal["exact", "near"] = Field(
         "near",
         description="`near` also answers from verified copies of known documents; `exact` never does.",

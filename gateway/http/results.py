@@ -18,8 +18,11 @@ PICTURE = "image/webp"
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
-def blueprint(service: Service, metrics: Metrics) -> Blueprint:
-    """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``."""
+def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0) -> Blueprint:
+    """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``.
+
+    ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`.
+    """
     routes = Blueprint("results", __name__, url_prefix="/results")
 
     def find(result_id: str) -> Found:
@@ -32,7 +35,7 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
     def respond(found: Found, body: bytes, content_type: str) -> Response:
         response = Response(content_type=content_type)
         set_representation(response, body, compressible=content_type != PICTURE)
-        keep_until_expiry(response, found.record, found.tier)
+        keep_until_expiry(response, found.record, found.tier, stale_if_error)
         response.make_conditional(request)
         if response.status_code == 412:
             raise PreconditionFailed

@@ -82,8 +82,8 @@ def _result(body: bytes = b'{"text": "1280.00"}', *, lives: float = 3600, **more
     headers = {
         "X-Cache-Status": "HIT",
         "Cache-Status": "ocr-gateway; hit; detail=redis",
+        "Cache-Control": "public, stale-if-error=0",
         "X-Accel-Expires": f"@{expires - 1}",
-        "Cache-Control": "public",
         "Expires": formatdate(expires, usegmt=True),
         "Content-Type": "application/json",
         "ETag": '"one"',
