@@ -2,7 +2,8 @@
 """Render the edge's nginx configuration from environment variables (standard library only).
 
 ``render.py FOLDER`` writes the configuration to FOLDER, and prints the settings it used. ``--run`` then becomes nginx
-in the foreground. By hand and in the container alike, so there is one set of templates and one way of reading them.
+in the foreground, with a small process beside it that can begin a new epoch (:mod:`edge_config.control`). By hand
+and in the container alike, so there is one set of templates and one way of reading them.
 All mistakes are reported together, each naming its variable; then nothing is written and the exit status is 2.
 """
 
@@ -14,6 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from edge_config import control
 from edge_config.settings import MistakesError, describe, load
 from edge_config.templates import render
 
@@ -33,6 +35,7 @@ def main() -> int:
     render(folder, values)
     print(describe(values), flush=True)
     if arguments.run:
+        control.start(folder, values)
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
         os.execv(nginx, [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"])
     return 0

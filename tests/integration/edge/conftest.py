@@ -214,8 +214,14 @@ class Edge:
             response.begin()
             return _reply(response)
 
+    def processes(self, title: bytes) -> list[Path]:
+        """The ``/proc`` folders of nginx's children with ``title`` in their command line."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = [Path("/proc") / pid for pid in children]
+        return [path for path in found if title in (path / "cmdline").read_bytes()]
+
     def worker_pids(self) -> set[str]:
-        return set(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
+        return {path.name for path in self.processes(b"worker process")}
 
     def cached_files(self, entry: str) -> list[Path]:
         """The cache's files that hold ``entry``: an id, its rendering, its coding."""
