@@ -17,6 +17,9 @@ from typing import Protocol, TypeVar
 
 import urllib3
 
+from gateway.cdn import HttpCdn
+from gateway.config import Settings
+
 # The addresses of one record under /results/<id>; all of them are cached.
 RENDERINGS = ("", "/thumbnail.webp", "/lines.csv", "/text", "/hocr")
 # And what is stored of each: plain, and compressed. A picture is compressed already.
@@ -52,6 +55,25 @@ class RemoteCache(Protocol):
 
     def purge_all(self, timeout: float) -> bool:
         """Forget everything; whether it confirmed within ``timeout`` seconds."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+
+
+def open_purger(settings: Settings) -> EdgePurger:
+    """What the settings name: shields, edges, and a CDN."""
+    cdn = None
+    if settings.cdn_purge_url is not None:
+        token = settings.cdn_purge_token.get_secret_value() if settings.cdn_purge_token else ""
+        cdn = HttpCdn(
+            settings.cdn_purge_url,
+            token,
+            by=settings.cdn_purge_by,
+            public_urls=settings.cdn_public_urls,
+            renderings=RENDERINGS,
+        )
+    timeout = settings.edge_purge_timeout
+    return EdgePurger(settings.edge_purge_urls, timeout, shields=settings.shield_purge_urls, cdn=cdn)
 
 
 class EdgePurger:
@@ -136,6 +158,8 @@ class EdgePurger:
         if self._later is not None:
             self._later.shutdown(cancel_futures=True)
         self._http.clear()
+        if self._cdn is not None:
+            self._cdn.close()
 
     def _forget_miss(self, result_id: str) -> None:
         try:

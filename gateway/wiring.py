@@ -12,7 +12,7 @@ from gateway.jobs import Jobs
 from gateway.matching import use_one_thread
 from gateway.metrics import Metrics
 from gateway.nomination import Nominator
-from gateway.purge import EdgePurger
+from gateway.purge import EdgePurger, open_purger
 from gateway.readers.base import Readings
 from gateway.reading import warm_up
 from gateway.service import Service
@@ -70,7 +70,7 @@ def assemble(settings: Settings) -> Parts:
     readings = open_readings(settings, archive)
     nominator = Nominator(archive.index_keys, open_journal(settings))
     nominator.start()
-    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    purger = open_purger(settings)
     service = Service(
         archive,
         readings,

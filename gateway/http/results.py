@@ -6,6 +6,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
 from gateway.archive import Found
+from gateway.cdn import tag_headers
 from gateway.errors import NotFound
 from gateway.http.caching import keep_until_expiry
 from gateway.http.representation import set_representation
@@ -18,10 +19,11 @@ PICTURE = "image/webp"
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
-def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0) -> Blueprint:
+def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0, tagged: bool = False) -> Blueprint:
     """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``.
 
-    ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`.
+    ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`. ``tagged``: say what a CDN needs to
+    purge by tag.
     """
     routes = Blueprint("results", __name__, url_prefix="/results")
 
@@ -36,6 +38,8 @@ def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0) -> Bl
         response = Response(content_type=content_type)
         set_representation(response, body, compressible=content_type != PICTURE)
         keep_until_expiry(response, found.record, found.tier, stale_if_error)
+        if tagged:
+            response.headers.update(tag_headers(found.record.id))
         response.make_conditional(request)
         if response.status_code == 412:
             raise PreconditionFailed

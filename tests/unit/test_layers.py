@@ -22,7 +22,7 @@ LAYERS = (
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
-    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
+    ("gateway.metrics", "gateway.purge", "gateway.cdn", "gateway.renderings", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
     ("gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),

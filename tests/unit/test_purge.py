@@ -125,6 +125,9 @@ class Cdn:
         self.told.append(("all", len(self.edge.asked)))
         return self.confirms
 
+    def close(self) -> None:
+        self.told.append(("closed", 0))
+
 
 def test_a_cdn_is_told_when_what_is_behind_it_has_forgotten(edges):
     cdn = Cdn(edges[0])

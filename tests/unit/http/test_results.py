@@ -9,7 +9,10 @@ from email.utils import parsedate_to_datetime
 import pytest
 from PIL import Image
 
+from gateway.app import create_app
+from gateway.config import load_settings
 from gateway.identity import result_id
+from gateway.purge import RENDERINGS
 
 
 @pytest.fixture
@@ -102,3 +105,15 @@ def test_a_record_that_expires_is_not_answered(client, gateway, store, address):
     key = "results/" + address.removeprefix("/results/")
     store.put(key, store.get(key).value, int(time.time()))
     assert client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("by", ["url", "tag"])
+def test_an_answer_carries_its_tag_only_where_it_is_purged_by_it(parts, invoice, by):
+    settings = load_settings(cdn_purge_url="https://cdn.example/", cdn_purge_by=by, cdn_public_urls="https://a.example")
+    client = create_app(settings, parts).test_client()
+    client.post("/ocr", data=invoice.encoded(), content_type="image/png")
+    wanted = result_id(invoice.encoded())
+    for rendering in RENDERINGS:
+        headers = client.get(f"/results/{wanted}{rendering}").headers
+        assert (headers.get("Cache-Tag") == wanted) == (by == "tag")
+        assert ("Surrogate-Key" in headers) == (by == "tag")
