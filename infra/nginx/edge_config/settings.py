@@ -107,7 +107,19 @@ SETTINGS = (
         _listed(_server_name),
         "Host names answered for; any other gets 421. Empty: every name is answered.",
     ),
-    Setting("OCR_EDGE_UPSTREAMS", "127.0.0.1:5000", _listed(_address, 1), "The gateways, comma-separated."),
+    Setting("OCR_EDGE_UPSTREAMS", "127.0.0.1:5000", _listed(_address, 1), "The gateways, or shields, comma-separated."),
+    Setting(
+        "OCR_EDGE_BALANCE",
+        "turns",
+        _matching(re.compile(r"turns|id"), "turns or id"),
+        "How look-ups are spread over them: in turns, or by the result's id (consistent hashing, for shields).",
+    ),
+    Setting(
+        "OCR_EDGE_NAME",
+        "ocr-edge",
+        _matching(re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}"), "letters, digits and hyphens"),
+        "This edge's name in Cache-Status.",
+    ),
     Setting(
         "OCR_EDGE_UPSTREAM_HOST",
         "ocr-gateway",

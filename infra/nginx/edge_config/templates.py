@@ -44,6 +44,9 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
         "unknown_host_server": _unknown_host_server(listens)
         if names
         else "# OCR_EDGE_SERVER_NAMES is empty: every name is ours.",
+        "lookup_balance": "    hash $result_id$file_address consistent;"
+        if values["OCR_EDGE_BALANCE"] == "id"
+        else "    # OCR_EDGE_BALANCE: in turns.",
         "lookup_servers": "\n".join(upstreams),
         "call_servers": "\n".join(upstreams),
         "purge_allow": "\n".join(f"allow {network};" for network in listed["OCR_EDGE_PURGE_ALLOW"]),

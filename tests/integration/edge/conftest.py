@@ -223,6 +223,14 @@ class Edge:
     def worker_pids(self) -> set[str]:
         return {path.name for path in self.processes(b"worker process")}
 
+    def kill(self) -> None:
+        """Lose it as when its machine fails: all processes at once, nothing finished."""
+        self.process.send_signal(signal.SIGSTOP)  # it must not start workers anew
+        for worker in self.worker_pids():
+            os.kill(int(worker), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(10)
+
     def cached_files(self, entry: str) -> list[Path]:
         """The cache's files that hold ``entry``: an id, its rendering, its coding."""
         files = (path for path in (self.folder / "state" / "cache").rglob("*") if path.is_file())
