@@ -24,7 +24,7 @@ LAYERS = (
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
-    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
+    ("gateway.metrics", "gateway.purge", "gateway.cdn", "gateway.renderings", "gateway.singleflight"),
     ("gateway.agreement", "gateway.rereading"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
     ("gateway.edge_log",),
