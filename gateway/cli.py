@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from gateway import __version__, logs
+from gateway import __version__, keys_command, logs
 from gateway.config import ENV_PREFIX, Settings, SettingsError, load_settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     recognize.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
     check = commands.add_parser("check", help="check the settings, the stores and the model; exit 0 when all is well")
     check.add_argument("--worker", action="store_true", help="check that a worker of this host is alive instead")
+    keys = commands.add_parser(keys_command.NAME, help=keys_command.HELP)
+    keys_command.configure(keys)
     chosen = parser.parse_args(arguments)
+    if chosen.command == keys_command.NAME:
+        return keys_command.run(chosen)
     overrides = {name: getattr(chosen, name, None) for name in ("host", "port")}
     try:
         settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
@@ -47,11 +51,18 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.command in ("serve", "worker"):
         from gateway.store import open_store
         from gateway.store.base import StoreError
+        from gateway.tenants import KeysError
+        from gateway.wiring import check_keys
 
         try:
             open_store(settings).close()
+            if chosen.command == "serve":
+                check_keys(settings)
         except StoreError as error:
             print(f"The store cannot be opened: {error}", file=sys.stderr)
+            return 1
+        except KeysError as error:
+            print(f"The API keys cannot be used: {error}", file=sys.stderr)
             return 1
         return _serve(settings) if chosen.command == "serve" else _worker(settings)
     if chosen.command == "recognize":

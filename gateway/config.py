@@ -153,6 +153,17 @@ class Settings(BaseSettings):
     queue_limit: int = Field(64, ge=1, le=100_000, description="Readings that may wait; more are refused with 503.")
     engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
 
+    # --- who may ask ----------------------------------------------------------------------
+    api_keys_file: Path | None = Field(
+        None, description="File of tenants and the digests of their API keys; unset: open mode, nobody needs a key."
+    )
+    signing_key_file: Path | None = Field(
+        None, description="File of the keys that sign links, 64 hex digits a line; unset: no links are signed."
+    )
+    signed_url_seconds: int = Field(
+        900, ge=1, le=WEEK_SECONDS, description="How long a signed link opens its result, at most."
+    )
+
     # --- the edge -------------------------------------------------------------------------
     edge_purge_urls: WebAddresses = Field(
         (),
@@ -175,6 +186,8 @@ class Settings(BaseSettings):
             mistakes.append("OCR_S3_ACCESS_KEY and OCR_S3_SECRET_KEY are set together or not at all")
         if self.s3_bucket is None and self.s3_endpoint is not None:
             mistakes.append("OCR_S3_ENDPOINT needs OCR_S3_BUCKET")
+        if self.signing_key_file is not None and self.api_keys_file is None:
+            mistakes.append("OCR_SIGNING_KEY_FILE needs OCR_API_KEYS_FILE: in open mode nothing is signed")
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

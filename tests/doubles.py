@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from gateway.reading import Reading, read_and_store
 from gateway.record import EngineFacts
 from gateway.service import Service
 from gateway.store.journal import NoJournal
+from gateway.tenancy import Services
+from gateway.tenants import Tenants
 from worker.types import Line, LineReading
 
 ROWS = (
@@ -116,6 +119,9 @@ class ScriptedReadings:
     def reread(self, task: ReadingTask, boxes) -> list[LineReading]:
         return self.reader.read_lines(task.document.pages[0], boxes, 10)
 
+    def within(self, tenant: str) -> ScriptedReadings:
+        return ScriptedReadings(self.reader, self._archive.within(tenant), self._ttl)
+
     def ready(self) -> bool:
         return True
 
@@ -134,6 +140,29 @@ class Gateway:
     metrics: Metrics
     purger: EdgePurger
     readings: ScriptedReadings
+
+
+def build_services(gateway: Gateway, tenants: Tenants) -> Services:
+    """A service for each tenant over the parts of ``gateway``, their indexes loaded."""
+
+    def build(tenant, archive, readings, nominator) -> Service:
+        limits = ImageLimits(20_000_000, 20, 150)
+        return Service(archive, readings, nominator, gateway.purger, gateway.metrics, limits, tenant=tenant)
+
+    services = Services(
+        gateway.service,
+        tenants,
+        archive=gateway.archive,
+        readings=gateway.readings,
+        journal=NoJournal(),
+        build=build,
+    )
+    services.start()
+    deadline = time.monotonic() + 10
+    while not all(nominator.loaded for _, nominator in services.nominators()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return services
 
 
 def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12) -> Gateway:

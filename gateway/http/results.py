@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
@@ -16,12 +18,15 @@ from gateway.service import Service
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
-def blueprint(service: Service, metrics: Metrics) -> Blueprint:
-    """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``."""
+def blueprint(service: Callable[[], Service], metrics: Metrics) -> Blueprint:
+    """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``.
+
+    ``service`` gives the asker's.
+    """
     routes = Blueprint("results", __name__, url_prefix="/results")
 
     def find(result_id: str) -> Found:
-        found = service.look_up(result_id) if is_result_id(result_id) else None
+        found = service().look_up(result_id) if is_result_id(result_id) else None
         metrics.looked_up(found is not None)
         if found is None:
             raise NotFound(_NOT_FOUND)
@@ -56,7 +61,7 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
     @routes.get("/<result_id>/thumbnail.webp")
     def thumbnail(result_id: str) -> Response:
         found = find(result_id)
-        picture = service.thumbnail(result_id)
+        picture = service().thumbnail(result_id)
         if picture is None:
             raise NotFound(_NOT_FOUND)
         return respond(found, picture, "image/webp")
@@ -65,7 +70,7 @@ def blueprint(service: Service, metrics: Metrics) -> Blueprint:
     def delete(result_id: str) -> Response:
         if not is_result_id(result_id):
             raise NotFound("This is no result id: it is the file's SHA-256 in lower-case hex.")
-        service.delete(result_id)
+        service().delete(result_id)
         response = Response(status=204)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -38,6 +38,9 @@ class Readings(Protocol):
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         """The text in each of ``boxes`` (pixels of the only page), in their order. Stores nothing."""
 
+    def within(self, tenant: str) -> Readings:
+        """These readings, stored in the archive of ``tenant`` (:meth:`gateway.archive.Archive.within`)."""
+
     def ready(self) -> bool:
         """Whether a reading asked for now would start at once or queue behind others, the model warm."""
 

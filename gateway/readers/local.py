@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -85,6 +86,11 @@ class LocalReadings:
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         return self._reader.read_lines(task.document.pages[0], boxes, self._timeout)
+
+    def within(self, tenant: str) -> LocalReadings:
+        scoped = copy.copy(self)
+        scoped._archive = self._archive.within(tenant)
+        return scoped
 
     def ready(self) -> bool:
         return self._reader.ready()

@@ -12,19 +12,21 @@ ROOT = Path(__file__).parents[2]
 # From the top down. A module may import its own layer (but see the test of circles) and any below.
 LAYERS = (
     ("gateway.cli",),
+    ("gateway.keys_command",),
     ("gateway.server",),
     ("gateway.gunicorn_worker",),
     ("gateway.app",),
     ("gateway.wiring",),
     ("gateway.http",),
     ("gateway.jobs",),
+    ("gateway.tenancy",),
     ("gateway.service",),
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
-    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
+    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.signing", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.config", "gateway.errors", "gateway.logs"),
+    ("gateway.config", "gateway.errors", "gateway.logs", "gateway.tenants"),
     ("worker",),
 )
 
