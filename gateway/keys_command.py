@@ -28,9 +28,8 @@ SHOWN_DIGITS = 12
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
-    default = os.environ.get("OCR_API_KEYS_FILE")
     parser.add_argument(
-        "--file", type=Path, default=default, required=default is None, help="instead of OCR_API_KEYS_FILE"
+        "--file", type=Path, default=os.environ.get("OCR_API_KEYS_FILE"), help="instead of OCR_API_KEYS_FILE"
     )
     actions = parser.add_subparsers(dest="action", required=True)
     new = actions.add_parser("new", help="make a key and print it, once; a tenant that is new is made too")
@@ -41,8 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("digits", help="the first digits of its SHA-256, as `list` shows them, or all of them")
     lookup = actions.add_parser("lookup-key", help="print a tenant's lookup key, which devices compute ids with")
     lookup.add_argument("tenant")
-    signing = actions.add_parser("signing-key", help="print a fresh line for OCR_SIGNING_KEY_FILE")
-    signing.set_defaults(file=Path(os.devnull))
+    actions.add_parser("signing-key", help="print a fresh line for OCR_SIGNING_KEY_FILE")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -50,6 +48,9 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.action == "signing-key":
         print(secrets.token_hex(32))
         return 0
+    if chosen.file is None:
+        print("OCR_API_KEYS_FILE is not set; or name the file: `--file`.", file=sys.stderr)
+        return 2
     try:
         if chosen.action == "new":
             return _new(chosen.file, chosen.tenant, chosen.operator)

@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_config import keys
+
 TEMPLATES = Path(__file__).resolve().parent
 PLACEHOLDER = re.compile(r"\{\{ ([a-z_]+) \}\}")
 
@@ -189,6 +191,7 @@ SETTINGS = (
         _listed(_matching(_ORIGIN, "origins such as https://erp.example.org, or *")),
         "Origins whose pages may read results, as in the gateway.",
     ),
+    *(Setting(*each) for each in keys.SETTINGS),
 )
 
 
@@ -210,6 +213,7 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
     module = values.get("OCR_EDGE_PURGE_MODULE")
     if module and not Path(str(module)).is_file():
         mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
+    mistakes += keys.mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
     if values.get("OCR_EDGE_ADMIN_LISTEN") in listens:  # type: ignore[operator]
         mistakes.append("OCR_EDGE_ADMIN_LISTEN: must not be an address that clients use")
@@ -283,9 +287,9 @@ def _unknown_host_server(listens: tuple[str, ...]) -> str:
 
 def render(folder: Path, values: Mapping[str, object]) -> None:
     """Write the configuration to ``folder``, replacing it, and make the folders nginx won't make itself."""
-    words = placeholders(values)
+    words = placeholders(values) | keys.placeholders(values, folder)
     rendered = {}
-    for template in sorted(TEMPLATES.rglob("*.conf")):
+    for template in sorted((*TEMPLATES.rglob("*.conf"), *TEMPLATES.rglob("*.js"))):
         text = template.read_text(encoding="utf-8")
         unknown = {match[1] for match in PLACEHOLDER.finditer(text)} - words.keys()
         if unknown:
@@ -295,6 +299,7 @@ def render(folder: Path, values: Mapping[str, object]) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    keys.write(folder, values)
     for name in ("OCR_EDGE_DIR", "OCR_EDGE_CACHE_DIR"):
         Path(str(values[name])).mkdir(parents=True, exist_ok=True)
 

@@ -256,7 +256,7 @@ class TestCommand:
         keys_command.configure(parser)
         printed = set()
         for _ in range(2):
-            assert keys_command.run(parser.parse_args(["--file", "unused", "signing-key"])) == 0
+            assert keys_command.run(parser.parse_args(["signing-key"])) == 0
             printed.add(capsys.readouterr().out.strip())
         assert len(printed) == 2
         assert all(re.fullmatch("[0-9a-f]{64}", line) for line in printed)
