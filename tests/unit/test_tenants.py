@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,12 @@ class TestIds:
         expected = hmac.new(key, hashlib.sha256(upload).digest(), hashlib.sha256).hexdigest()
         assert result_id(upload, Options(), key) == expected
         assert result_id(upload, Options(layout="line"), key) == expected + Options(layout="line").suffix()
+
+    def test_the_example_in_the_docs_is_right(self):
+        text = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text("utf-8")
+        example: dict = {}
+        exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], example)
+        assert example["document_id"](b"an invoice", "01" * 32) == result_id(b"an invoice", Options(), b"\x01" * 32)
 
     def test_the_form_stays_and_the_value_is_frozen(self):
         named = result_id(b"an invoice", Options(), bytes(range(32)))

@@ -309,6 +309,12 @@ def test_in_open_mode_a_link_is_no_more_than_its_address(edge, origin, live, add
     assert [seen.path for seen in origin.seen(result_id)] == [address]
 
 
+def test_an_edge_in_open_mode_keeps_nothing_of_a_gateway_with_keys(edge, origin, kept, answer, address):
+    for reply in (kept(), kept(X_Accel_Expires="0"), answer(401, {"X-Accel-Expires": "0"})):
+        origin.answers[address] = reply
+        assert [edge.get(address).word for _ in range(2)] == ["MISS", "MISS"]
+
+
 def test_deletions_are_counted_like_uploads(start_edge, origin, answer):
     edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="2")
     paths = [f"/results/{number:064x}" for number in range(6)]
