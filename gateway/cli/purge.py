@@ -47,6 +47,7 @@ def run(chosen: argparse.Namespace) -> int:
         return 2
     from gateway.identity import is_result_id
     from gateway.store.base import StoreError
+    from gateway.tenants import KeysError
 
     if wrong := [each for each in chosen.id if not is_result_id(each)]:
         print(f"{len(wrong)} of the ids are none: an id is the file's SHA-256 in lower-case hex.", file=sys.stderr)
@@ -64,6 +65,9 @@ def run(chosen: argparse.Namespace) -> int:
     except StoreError as error:
         print(f"store: {error}", file=sys.stderr)
         return 1
+    except KeysError as error:
+        print(f"The API keys cannot be used: {error}", file=sys.stderr)
+        return 1
 
 
 def _selection(chosen: argparse.Namespace, settings: Settings) -> Callable[[Record], bool]:
@@ -76,9 +80,9 @@ def _selection(chosen: argparse.Namespace, settings: Settings) -> Callable[[Reco
         before = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
         return lambda record: record.created_at < before
     if limit == "current":
-        from worker.reader import ReaderSpec
+        from gateway.readers.local import reader_spec
 
-        limit = ReaderSpec(engine=settings.engine).revision()
+        limit = reader_spec(settings).revision()
     if not re.fullmatch(r"[\w.+-]+", limit):
         raise ValueError("give a revision, `current` or a date such as 2026-11-20")
     # Revisions have no order: older is whatever this one did not read.
@@ -96,24 +100,37 @@ def _confirmed() -> bool:
 def _purge(settings: Settings, chosen: argparse.Namespace, select: Callable[[Record], bool]) -> int:
     from tqdm import tqdm
 
-    from gateway.archive import Archive
+    from gateway.archive import Archive, tenant_prefix
     from gateway.deletion import Deletions
     from gateway.nomination import Nominator
-    from gateway.purge import EdgePurger
+    from gateway.purge import open_purger
     from gateway.store import open_journal, open_store
-    from gateway.sweep import sweep
+    from gateway.store.scoped import ScopedJournal
+    from gateway.sweep import Tally, sweep
+    from gateway.wiring import open_tenants
 
     store = open_store(settings)
-    archive = Archive(store)
-    nominator = Nominator(archive.index_keys, open_journal(settings))
-    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
-    deletions = None if chosen.dry_run else Deletions(archive, nominator, purger)
+    journal = open_journal(settings)
+    purger = open_purger(settings)
+    tally = Tally()
+    rest = dict.fromkeys(chosen.id)
     try:
-        ids = tqdm(chosen.id or archive.ids(), total=len(chosen.id) or None, unit=" results", leave=False, disable=None)
-        tally = sweep(ids, archive, deletions, select)
+        # What is left of the ids is nobody's, or everybody's: of open mode.
+        for name in (*(tenant.name for tenant in open_tenants(settings) or ()), ""):
+            archive = Archive(store).within(name)
+            ids = [wanted for wanted in rest if not name or archive.look_up(wanted) is not None]
+            rest = {wanted: None for wanted in rest if wanted not in ids}
+            if chosen.id and not ids:
+                continue
+            nominator = Nominator(archive.index_keys, ScopedJournal(journal, tenant_prefix(name)))
+            deletions = None if chosen.dry_run else Deletions(archive, nominator, purger)
+            try:
+                shown = tqdm(ids or archive.ids(), total=len(ids) or None, unit=" results", leave=False, disable=None)
+                tally += sweep(shown, archive, deletions, select)
+            finally:
+                nominator.close()
     finally:
         purger.close()
-        nominator.close()
         store.close()
     deleted = "would be deleted" if chosen.dry_run else "deleted"
     print(f"{tally.deleted} {deleted}, {tally.kept} kept, {tally.absent} not there")
