@@ -25,7 +25,7 @@ LAYERS = (
     ("gateway.archive",),
     ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.edge_log",),
+    ("gateway.edge_log", "gateway.warming",),
     ("gateway.units", "gateway.client", "gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
