@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.archive import Archive
 from gateway.config import Settings
 from gateway.image import ImageLimits
 from gateway.jobs import Jobs
-from gateway.matching import use_one_thread
+from gateway.matching import DEFAULT_THRESHOLDS, Thresholds, use_one_thread
 from gateway.metrics import Metrics
+from gateway.near import NearMatcher
 from gateway.nomination import Nominator
-from gateway.purge import EdgePurger
+from gateway.purge import EdgePurger, open_purger
 from gateway.readers.base import Readings
 from gateway.reading import warm_up
 from gateway.service import Service
+from gateway.shadow import Shadow
 from gateway.store import open_journal, open_store
 from gateway.store.base import Store
 from worker import memory
@@ -23,6 +25,15 @@ from worker import memory
 JOB_THREADS = 4
 # A job's lease outlasts one reading; then another process may take the job over.
 LEASE_MARGIN_SECONDS = 30.0
+# Of the matcher's thresholds, those that settings named `match_...` may make stricter.
+CHOSEN_THRESHOLDS = (
+    "least_limit",
+    "most_limit",
+    "least_ideograph_limit",
+    "most_ideograph_limit",
+    "most_outside",
+    "doubtful_share",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,7 @@ class Parts:
     metrics: Metrics
     purger: EdgePurger
     service: Service
+    shadow: Shadow
     jobs: Jobs
 
     def report(self) -> tuple[bool, dict[str, object]]:
@@ -56,6 +68,7 @@ class Parts:
         self.jobs.close()
         self.nominator.close()
         self.readings.close()
+        self.shadow.close()
         self.purger.close()
         self.store.close()
 
@@ -70,7 +83,9 @@ def assemble(settings: Settings) -> Parts:
     readings = open_readings(settings, archive)
     nominator = Nominator(archive.index_keys, open_journal(settings))
     nominator.start()
-    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    purger = open_purger(settings)
+    matcher = NearMatcher(archive, readings, nominator, metrics, thresholds(settings))
+    shadow = Shadow(readings, metrics, settings.match_shadow)
     service = Service(
         archive,
         readings,
@@ -78,7 +93,8 @@ def assemble(settings: Settings) -> Parts:
         purger,
         metrics,
         image_limits(settings),
-        near=settings.match == "near",
+        near=matcher if settings.match == "near" else None,
+        shadow=shadow,
         at_once=uploads_at_once(settings.web_threads),
     )
     jobs = Jobs(
@@ -90,7 +106,13 @@ def assemble(settings: Settings) -> Parts:
     )
     jobs.resume()
     warm_up()
-    return Parts(settings, store, archive, readings, nominator, metrics, purger, service, jobs)
+    return Parts(settings, store, archive, readings, nominator, metrics, purger, service, shadow, jobs)
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """The measured ones, where the settings are not stricter."""
+    chosen = {name: getattr(settings, f"match_{name}") for name in CHOSEN_THRESHOLDS}
+    return replace(DEFAULT_THRESHOLDS, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def image_limits(settings: Settings) -> ImageLimits:

@@ -53,9 +53,9 @@ def _check(settings: Settings) -> int:
 
 
 def _check_model(settings: Settings) -> int:
-    from worker.reader import ReaderSpec
+    from gateway.readers.local import reader_spec
 
-    spec = ReaderSpec(engine=settings.engine)
+    spec = reader_spec(settings)
     try:
         spec.build()
     except (OSError, ImportError, ValueError) as error:

@@ -34,15 +34,15 @@ def run(chosen: argparse.Namespace) -> int:
 def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     from gateway.errors import BadRequest
     from gateway.image import PageRange, decode
+    from gateway.readers.local import reader_spec
     from gateway.wiring import cores, image_limits
-    from worker.reader import ReaderSpec
 
     try:
         pages = PageRange.parse(chosen.pages) if chosen.pages else None
     except BadRequest as error:
         print(error.detail, file=sys.stderr)
         return 2
-    reader = ReaderSpec(engine=settings.engine, threads=settings.reader_threads or cores()).build()
+    reader = reader_spec(settings, settings.reader_threads or cores()).build()
     failed = 0
     for file in chosen.files:
         try:
@@ -58,7 +58,13 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
             continue
         if chosen.json:
             lines = [
-                {"text": line.text, "score": round(line.score, 4), "box": line.box, "page": number}
+                {
+                    "text": line.text,
+                    "score": round(line.score, 4),
+                    "box": line.box,
+                    "page": number,
+                    "reader": line.reader,
+                }
                 for number, page_lines in read
                 for line in page_lines
             ]

@@ -51,7 +51,7 @@ def deletions(gateway, edges) -> Deletions:
 
 def stored(gateway, number: int) -> str:
     drawing = gateway.reader.knows(draw_invoice(number))
-    return gateway.service.recognise(drawing.encoded(), Options()).record.id
+    return gateway.service.recognise(drawing.encoded(), Options(), "exact").record.id
 
 
 def test_everything_goes_with_its_ways_in_and_at_the_edges(gateway, store, deletions, edges):
