@@ -80,7 +80,9 @@ def _candidates(one: Sequence[PlacedText], other: Sequence[PlacedText]) -> Itera
     """Pairs whose upright bounds touch: so few that the rest can be exact."""
     if not one or not other:
         return
-    first, second = (np.asarray([line.box for line in lines], np.float32).reshape(len(lines), -1, 2) for lines in (one, other))
+    first, second = (
+        np.asarray([line.box for line in lines], np.float32).reshape(len(lines), -1, 2) for lines in (one, other)
+    )
     low = np.maximum(first.min(axis=1)[:, None], second.min(axis=1)[None])
     high = np.minimum(first.max(axis=1)[:, None], second.max(axis=1)[None])
     yield from np.argwhere((low < high).all(axis=2)).tolist()
