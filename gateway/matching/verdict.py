@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -129,18 +129,16 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
     beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
-    limits, strict = line_limits(comparison, texts, thresholds)
+    limits = line_limits(comparison, texts, thresholds)
     boxes = boxes_in_page(proof, query, alignment)
     reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
-    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits, boxes)
+    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits.same, boxes)
     if not all(np.isfinite(values).all() for values in numbers):
         reasons.append("not-finite")
     page_scale = alignment.query_scale / query.scale
     doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
-    doubtful, wary = (
-        np.flatnonzero(np.any(list(found.values()), axis=0))
-        for found in (doubts, line_doubts(proof, comparison, page_scale, strict, thresholds))
-    )
+    doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
+    wary = np.union1d(doubtful, np.flatnonzero(~(comparison.residual <= limits.strict)))
     differing = int((comparison.residual > thresholds.clear_difference).sum())
     if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
@@ -149,31 +147,39 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     return Verdict(
         kind,
         tuple(doubtful.tolist()) if kind == "doubtful" else (),
-        tuple(sorted({*doubtful.tolist(), *wary.tolist()})) if kind == "doubtful" else (),
+        tuple(wary.tolist()) if kind == "doubtful" else (),
         boxes,
         tuple(reasons),
         comparison.residual,
-        float(limits.max()),
+        float(limits.same.max()),
         {"agreement": alignment.agreement, "scale": alignment.query_scale, "outside": comparison.outside,
          "beyond": beyond, "doubtful": float(len(doubtful)), "visibility": float(comparison.visibility.min())},
     )
 
 
-def line_limits(
-    comparison: Comparison, texts: Sequence[str] | None, thresholds: Thresholds
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two float32 (n,): the stroke residual that each line may have to be the same, from the page's own noise; and to
-    be reused on a page that is another document."""
+class Limits(NamedTuple):
+    """Stroke residuals, float32 (n,) each. ``same``: what a line may have to be the same, from the page's own noise.
+    ``strict``: what it may have to be reused on a page that is another document. ``visible``: what the smallest change
+    would exceed; neither of the others is above it."""
+
+    same: np.ndarray
+    strict: np.ndarray
+    visible: np.ndarray
+
+
+def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds: Thresholds) -> Limits:
+    """What every line is held against; ``texts`` as in :func:`verify`."""
     noise = float(np.percentile(comparison.residual, 75))
     plain = min(thresholds.most_limit, max(thresholds.least_limit, thresholds.limit_factor * noise))
     tight = min(thresholds.most_ideograph_limit,
                 max(thresholds.least_ideograph_limit, thresholds.ideograph_factor * noise))
     count = len(comparison.residual)
     ideographs = np.array([True] * count if texts is None else [has_ideographs(text) for text in texts], bool)
-    share = np.where(ideographs, thresholds.visible_ideograph_share, thresholds.visible_share)
-    limits = np.minimum(np.where(ideographs, tight, plain), share * comparison.visibility)
-    strict = np.minimum(limits, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
-    return limits.astype(np.float32), strict.astype(np.float32)
+    visible = comparison.visibility * np.where(
+        ideographs, thresholds.visible_ideograph_share, thresholds.visible_share)
+    same = np.minimum(np.where(ideographs, tight, plain), visible)
+    strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
+    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible)))
 
 
 def has_ideographs(text: str) -> bool:
@@ -198,15 +204,15 @@ def page_reasons(comparison: Comparison, beyond: float, colour_only: bool, thres
 
 
 def line_doubts(
-    proof: Proof, comparison: Comparison, page_scale: float, limits: np.ndarray, thresholds: Thresholds
+    proof: Proof, comparison: Comparison, page_scale: float, limits: Limits, thresholds: Thresholds
 ) -> dict[str, np.ndarray]:
     """By slug, bool (n,): the lines that it makes doubtful. ``page_scale``: page pixels per proof pixel."""
     heights = proof.text_heights
     return {
-        "line-differs": ~(comparison.residual <= limits),
+        "line-differs": ~(comparison.residual <= limits.same),
         "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= thresholds.least_query_height)),
         "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
-        "too-blurred": ~(limits >= thresholds.least_visible_limit),
+        "too-blurred": ~(limits.visible >= thresholds.least_visible_limit),
     }
 
 

@@ -303,10 +303,11 @@ def test_what_is_no_page_is_never_the_same(proof):
 
 # --- the rules --------------------------------------------------------------------------------------------------
 def _limits(noise: float, text: str | None = "12.50", visibility: float = 1.0) -> list[float]:
-    """The limit of a line with ``text`` on a page of that noise, and the strict one."""
+    """What lines with ``text`` are held against on a page of that noise: to be the same, to be reused."""
     some = np.full(8, noise, np.float32)
     comparison = Comparison(some, np.zeros(8, bool), some, np.full(8, visibility, np.float32), 0.0, 200.0, False)
-    return [float(limits[0]) for limits in line_limits(comparison, text and [text] * 8, DEFAULT_THRESHOLDS)]
+    limits = line_limits(comparison, text and [text] * 8, DEFAULT_THRESHOLDS)
+    return [float(limits.same[0]), float(limits.strict[0])]
 
 
 def test_the_limit_follows_the_pages_noise_within_bounds():
