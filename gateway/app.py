@@ -32,7 +32,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             parts.service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
         )
     )
-    app.register_blueprint(results.blueprint(parts.service, parts.metrics))
+    tagged = settings.cdn_purge_url is not None and settings.cdn_purge_by == "tag"
+    app.register_blueprint(results.blueprint(parts.service, parts.metrics, settings.stale_if_error, tagged))
     app.register_blueprint(jobs.blueprint(parts.jobs))
     app.register_blueprint(health.blueprint(parts.report, parts.metrics))
     app.register_blueprint(page.blueprint())

@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         le=WEEK_SECONDS,
         description="Lifetime of a result, counted from its reading; no tier and no copy extends it.",
     )
+    stale_if_error: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Seconds past its end for which caches may answer a result while no gateway is there; 0: none.",
+    )
     match: Literal["exact", "near"] = Field(
         "near",
         description="`near` also answers from verified copies of known documents; `exact` never does.",
@@ -195,6 +201,13 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0, le=3600, description="Deadline of one reading.")
     queue_limit: int = Field(64, ge=1, le=100_000, description="Readings that may wait; more are refused with 503.")
     engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
+    second_reader: Literal["off", "ppocr"] = Field(
+        "ppocr",
+        description="`ppocr`: PP-OCRv6 small reads doubtful lines again, and the better reading counts.",
+    )
+    second_reader_below: float = Field(
+        0.7, ge=0, le=1, description="Lines scored under this are doubtful; what 0 and 1 cost is in recogniser.md."
+    )
 
     # --- the edge -------------------------------------------------------------------------
     edge_purge_urls: WebAddresses = Field(
@@ -202,6 +215,21 @@ class Settings(BaseSettings):
         description="Admin address of each edge, such as `http://edge:8081`, comma-separated; deletions wait for all.",
     )
     edge_purge_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one edge to purge.")
+    shield_purge_urls: WebAddresses = Field(
+        (),
+        description="Admin address of each shield, the edges that the others fill themselves from; purged before them.",
+    )
+    cdn_purge_url: Annotated[str | None, AfterValidator(_is_web_address)] = Field(
+        None,
+        description="Where a CDN in front takes purges: JSON by POST, in Cloudflare's shape; deletions wait for it.",
+    )
+    cdn_purge_token: SecretStr | None = Field(None, description="Bearer token for that address.")
+    cdn_purge_by: Literal["url", "tag"] = Field(
+        "url", description="Purge by `url`, or by `tag`: answers then carry `Cache-Tag` and `Surrogate-Key`."
+    )
+    cdn_public_urls: WebAddresses = Field(
+        (), description="Base URLs under which clients reach results through the CDN, comma-separated."
+    )
     cors_origins: Annotated[CommaSeparated, AfterValidator(_are_origins)] = Field(
         (),
         description="Origins whose pages may call the API, comma-separated; `*` allows any.",
@@ -222,6 +250,8 @@ class Settings(BaseSettings):
             mistakes.append("OCR_S3_ACCESS_KEY and OCR_S3_SECRET_KEY are set together or not at all")
         if self.s3_bucket is None and self.s3_endpoint is not None:
             mistakes.append("OCR_S3_ENDPOINT needs OCR_S3_BUCKET")
+        if self.cdn_purge_url is not None and self.cdn_purge_by == "url" and not self.cdn_public_urls:
+            mistakes.append("OCR_CDN_PURGE_BY=url needs OCR_CDN_PUBLIC_URLS")
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

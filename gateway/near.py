@@ -104,12 +104,12 @@ class NearMatcher:
             self._metrics.reread("refuted")
             return None
         self._metrics.reread("changed" if settled.changed else "confirmed", settled.reread, settled.changed)
-        return NearMatch(doubt.source, _match(task, doubt.source, settled.reread), settled.lines)
+        return NearMatch(doubt.source, _match(task, doubt.source, settled.reread, settled.changed), settled.lines)
 
 
-def _match(task: ReadingTask, source: Record, reread_lines: int = 0) -> Match:
+def _match(task: ReadingTask, source: Record, reread_lines: int = 0, changed_lines: int = 0) -> Match:
     distance = hamming(task.facts.phash, source.image.phash)
-    return Match("partial" if reread_lines else "near", source.id, distance, reread_lines)
+    return Match("partial" if reread_lines else "near", source.id, distance, reread_lines, changed_lines)
 
 
 def _in_new_places(source: Record, verdict: Verdict) -> tuple[PageLine, ...]:

@@ -51,7 +51,7 @@ def settle(
             break
     return Settled(
         tuple(
-            replace(line, text=readings[number].text, score=readings[number].score) if number in readings else line
+            _as_read(line, readings[number]) if number in readings else line
             for number, line in enumerate(lines)
         ),
         reread=len(readings),
@@ -61,3 +61,7 @@ def settle(
 
 def _is_sure(reading: LineReading) -> bool:
     return bool(reading.text.strip()) and reading.score >= LEAST_SCORE
+
+
+def _as_read(line: PageLine, reading: LineReading) -> PageLine:
+    return replace(line, text=reading.text, score=reading.score, reader=reading.reader)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from gateway.archive import Archive, Found
+from gateway.deletion import Deletions
 from gateway.errors import Overloaded, Refusal, StoreUnavailable
 from gateway.identity import Options, result_id
 from gateway.image import ImageLimits, PageRange, decode
@@ -80,6 +81,7 @@ class Service:
         self._readings = readings
         self._nominator = nominator
         self._purger = purger
+        self._deletions = Deletions(archive, nominator, purger)
         self._metrics = metrics
         self._limits = limits
         self._near = near
@@ -125,11 +127,7 @@ class Service:
         Raises :class:`StoreUnavailable` when a store or an edge did not confirm: asking again finishes the work.
         """
         try:
-            self._archive.note_deletion(wanted)
-            record = self._forget(wanted)
-            self._forget_copies(wanted)
-            if record and record.match.source != wanted:
-                self._archive.forget_copy(record.match.source, wanted)
+            self._deletions.delete(wanted)
         except (StoreError, PurgeFailed) as error:
             log.error("deletion of %s… is incomplete: %s", wanted[:8], error)
             raise StoreUnavailable(
@@ -184,33 +182,18 @@ class Service:
         """After a fresh reading: nothing of an older one may answer, in copies of it or at an edge."""
         try:
             self._purger.purge(wanted)
-            self._forget_copies(wanted)
+            self._deletions.delete_copies(wanted)
         except (StoreError, PurgeFailed) as error:
             raise StoreUnavailable(
                 "The new reading is stored, but an older one may still be answered somewhere; repeat the request.",
                 retry_after=RETRY_AFTER_SECONDS,
             ) from error
 
-    def _forget(self, wanted: str) -> Record | None:
-        """Remove a record everywhere, the edges last: what they fetch after that is not there. Returns it."""
-        record = self._archive.delete(wanted)
-        self._nominator.remove(wanted)
-        self._purger.purge(wanted)
-        return record
-
-    def _forget_copies(self, source: str) -> None:
-        """Remove what was copied from ``source``. Its record is gone or replaced, so no new copy passes its check."""
-        for copy in self._archive.copies(source):
-            if self._archive.is_copy_of(copy, source):
-                self._forget(copy)
-            self._archive.forget_copy(source, copy)
-
     def _same_pixels(self, task: ReadingTask, found: Found) -> Outcome | None:
         source = found.record
         if source.id == task.result_id:
             return _exact(found)
-        match = Match("pixels", source.match.source)
-        return self._copy(task, source, match, source.lines)
+        return self._copy(task, source, source.match.answered_as("pixels"), source.lines)
 
     def _near_match(self, task: ReadingTask, near: NearMatcher) -> Outcome | None:
         for found in near.matches(task):
@@ -232,7 +215,7 @@ class Service:
         except Refusal as error:
             log.warning("%s… could not be read in the place of a copy: %s", copy.id[:8], error.slug)
         try:
-            self._forget(copy.id)
+            self._deletions.withdraw(copy.id)
             self._archive.forget_copy(copy.match.source, copy.id)
         except (StoreError, PurgeFailed) as error:
             log.error("%s… may still be answered as a copy: %s", copy.id[:8], error)
@@ -256,7 +239,7 @@ class Service:
             deleted = self._archive.was_deleted_since(copy.id, task.asked_at)
             if current is not None and current.record == source and not deleted:
                 return Outcome(copy, word, match, detail=match.kind)
-            self._forget(copy.id)
+            self._deletions.withdraw(copy.id)
             self._archive.forget_copy(source.id, copy.id)
         except (StoreError, PurgeFailed) as error:
             raise StoreUnavailable(
@@ -277,5 +260,4 @@ def _certainly(look_up: Callable[[], Answer]) -> Answer:
 
 
 def _exact(found: Found) -> Outcome:
-    stored = found.record.match
-    return Outcome(found.record, "HIT", Match("exact", stored.source), detail=found.tier)
+    return Outcome(found.record, "HIT", found.record.match.answered_as("exact"), detail=found.tier)

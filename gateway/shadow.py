@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from gateway.agreement import agreement
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 Distrust = Callable[[ReadingTask, Record], None]
 
 CLOSE_SECONDS = 5.0
+# The reader that has just read some lines for this very answer may not have put its pen down yet.
+PATIENCE_SECONDS, POLL_SECONDS = 2.0, 0.05
 
 
 class Shadow:
@@ -36,14 +39,14 @@ class Shadow:
         self._share = share
         self._chance = chance
         self._slot = threading.Lock()
-        self._closed = False
+        self._closing = threading.Event()
 
     def consider(self, task: ReadingTask, answered: Record, distrust: Distrust) -> None:
         """Read ``task``, answered with ``answered``, if it is drawn; returns at once.
 
         ``distrust`` is called, in the background, when a reading finds other figures.
         """
-        if self._chance() >= self._share or self._closed:
+        if self._chance() >= self._share or self._closing.is_set():
             return
         if not self._slot.acquire(blocking=False):
             self._metrics.shadowed("dropped")
@@ -58,13 +61,20 @@ class Shadow:
 
     def close(self) -> None:
         """Begin no more; wait a moment for the one that runs. The readings are closed before."""
-        self._closed = True
+        self._closing.set()
         if self._slot.acquire(timeout=CLOSE_SECONDS):
             self._slot.release()
 
+    def _idle_soon(self) -> bool:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._readings.idle():
+            if time.monotonic() >= deadline or self._closing.wait(POLL_SECONDS):
+                return False
+        return True
+
     def _compare(self, task: ReadingTask, answered: Record, distrust: Distrust) -> None:
         try:
-            if not self._readings.idle():
+            if not self._idle_soon():
                 self._metrics.shadowed("dropped")
                 return
             found = agreement(answered.lines, self._readings.read_anew(task))

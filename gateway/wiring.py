@@ -13,7 +13,7 @@ from gateway.matching import DEFAULT_THRESHOLDS, Thresholds, use_one_thread
 from gateway.metrics import Metrics
 from gateway.near import NearMatcher
 from gateway.nomination import Nominator
-from gateway.purge import EdgePurger
+from gateway.purge import EdgePurger, open_purger
 from gateway.readers.base import Readings
 from gateway.reading import warm_up
 from gateway.service import Service
@@ -83,7 +83,7 @@ def assemble(settings: Settings) -> Parts:
     readings = open_readings(settings, archive)
     nominator = Nominator(archive.index_keys, open_journal(settings))
     nominator.start()
-    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    purger = open_purger(settings)
     matcher = NearMatcher(archive, readings, nominator, metrics, thresholds(settings))
     shadow = Shadow(readings, metrics, settings.match_shadow)
     service = Service(

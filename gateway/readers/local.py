@@ -22,6 +22,11 @@ Result = TypeVar("Result")
 RETRY_AFTER_SECONDS = 2
 
 
+def reader_spec(settings: Settings, threads: int = 1) -> ReaderSpec:
+    """The reader that the settings choose."""
+    return ReaderSpec(settings.engine, threads, settings.second_reader, settings.second_reader_below)
+
+
 class PooledPageReader:
     """A :class:`gateway.reading.PageReader` over a :class:`worker.process.ReaderPool`, in the gateway's errors."""
 
@@ -34,7 +39,7 @@ class PooledPageReader:
         """As many processes as the settings say, sharing ``cores``; not started yet."""
         processes = settings.reader_processes
         threads = settings.reader_threads or max(1, cores // processes)
-        return cls(ReaderSpec(engine=settings.engine, threads=threads), processes, settings.queue_limit)
+        return cls(reader_spec(settings, threads), processes, settings.queue_limit)
 
     def start(self) -> None:
         """Start the processes; returns at once."""

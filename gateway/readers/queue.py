@@ -115,7 +115,7 @@ class QueuedReadings:
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         answer = self._ask(REREAD, task.upload, {"boxes": [list(map(list, box)) for box in boxes]})
-        return [LineReading(text, score) for text, score in answer["lines"]]
+        return [LineReading(*line) for line in answer["lines"]]
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
         answer = self._ask(READ_ANEW, task.upload, {"options": asdict(task.options)})

@@ -20,13 +20,15 @@ LAYERS = (
     ("gateway.jobs",),
     ("gateway.service",),
     ("gateway.near", "gateway.shadow"),
+    ("gateway.deletion", "gateway.sweep"),
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
-    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.singleflight"),
+    ("gateway.metrics", "gateway.purge", "gateway.cdn", "gateway.renderings", "gateway.singleflight"),
     ("gateway.agreement", "gateway.rereading"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.config", "gateway.errors", "gateway.logs"),
+    ("gateway.edge_log",),
+    ("gateway.units", "gateway.client", "gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from gateway.identity import Options
 from gateway.matching import Thresholds
+from gateway.renderings import render
 from gateway.store.sqlite import SQLiteStore
 from tests.doubles import ROWS, Drawing, Gateway, build_gateway, draw_page
 from worker.types import Line
@@ -71,6 +73,27 @@ class TestACorrectedDocument:
         gateway.reader.reread_score = 0.75
         record = gateway.service.recognise(upload(gateway, with_line(4, "Net amount 1,1283.00")), PLAIN).record
         assert [line.score for line in record.lines] == [0.75 if row == 4 else 0.97 for row in range(len(KNOWN))]
+
+    def test_whoever_has_it_does_not_learn_the_id_of_the_known_one(self, gateway, known):
+        page = upload(gateway, with_line(4, "Net amount 1,1283.00"))
+        for kind in ("partial", "exact"):
+            outcome = gateway.service.recognise(page, PLAIN)
+            shown = json.loads(render(outcome.record, "json", match=outcome.match))
+            assert (shown["match"]["kind"], shown["match"]["source"]) == (kind, outcome.record.id)
+        stored = gateway.service.look_up(outcome.record.id).record
+        assert known.id.encode() not in render(stored, "json")
+
+    def test_its_summary_is_made_of_its_own_lines(self, gateway, known):
+        gateway.reader.reread_score = 0.6
+        corrected = with_line(4, "应付金额 1,1283.00")
+        gateway.reader.reread_text = lambda text: text.replace("Net amount", "应付金额")
+        outcome = gateway.service.recognise(upload(gateway, with_line(4, "Net amount 1,1283.00")), PLAIN)
+        shown = json.loads(render(outcome.record, "json"))
+        assert outcome.word == "PARTIAL"
+        assert shown["text"] == "\n".join(corrected)
+        assert shown["scores"] == [line.score for line in outcome.record.lines]
+        assert 0.6 < shown["confidence"] < 0.97
+        assert shown["processing_time_ms"] == round(known.processing_time_ms, 1)
 
     def test_two_lines_that_changed_places_are_read_in_their_new_ones(self, gateway, known):
         swapped = (*KNOWN[:2], KNOWN[3], KNOWN[2], *KNOWN[4:])

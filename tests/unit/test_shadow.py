@@ -151,11 +151,27 @@ def test_a_second_one_is_dropped_and_nobody_waits(gateway):
     assert counted(gateway) == {"agree": 1, "dropped": 1}
 
 
-def test_a_reader_that_is_busy_with_people_is_left_to_them(gateway):
+def test_a_reader_that_is_busy_with_people_is_left_to_them(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.shadow.PATIENCE_SECONDS", 0.1)
     gateway.readings.is_idle = False
     gateway.service.recognise(copy_of(gateway), PLAIN)
     assert counted(gateway) == {"dropped": 1}
     assert gateway.reader.reads == 1
+
+
+def test_a_reader_that_is_about_to_be_done_is_waited_for(gateway, monkeypatch):
+    asked, twice = [], threading.Event()
+
+    def idle_at_the_second_time() -> bool:
+        asked.append(1)
+        if len(asked) == 2:
+            twice.set()
+        return twice.is_set()
+
+    monkeypatch.setattr(gateway.readings, "idle", idle_at_the_second_time)
+    gateway.service.recognise(copy_of(gateway), PLAIN)
+    assert twice.wait(5)
+    assert counted(gateway) == {"agree": 1}
 
 
 @pytest.mark.parametrize(("error", "found"), [(ReadingFailed("no"), "failed"), (Overloaded("busy"), "dropped")])
