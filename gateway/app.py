@@ -9,7 +9,8 @@ import time
 from flask import Flask, Response, g, request
 
 from gateway.config import Settings, load_settings
-from gateway.http import health, jobs, ocr, page, problem, results
+from gateway.http import account, authentication, health, jobs, ocr, page, problem, results
+from gateway.service import Service
 from gateway.wiring import Parts, assemble
 
 log = logging.getLogger("gateway.access")
@@ -27,17 +28,24 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.url_map.merge_slashes = False
     app.extensions["parts"] = parts
     problem.register(app)
+
+    def service() -> Service:
+        return parts.services.of(authentication.tenant())
+
     app.register_blueprint(
         ocr.blueprint(
-            parts.service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
+            service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
         )
     )
     tagged = settings.cdn_purge_url is not None and settings.cdn_purge_by == "tag"
-    app.register_blueprint(results.blueprint(parts.service, parts.metrics, settings.stale_if_error, tagged))
+    app.register_blueprint(results.blueprint(service, parts.metrics, settings.stale_if_error, tagged))
     app.register_blueprint(jobs.blueprint(parts.jobs))
     app.register_blueprint(health.blueprint(parts.report, parts.metrics))
     app.register_blueprint(page.blueprint())
+    app.register_blueprint(account.blueprint())
     _observe(app, parts)
+    if parts.services.tenants is not None:
+        authentication.require_keys(app, parts.services.tenants, parts.signer)
     _allow_origins(app, settings.cors_origins)
     return app
 
@@ -86,11 +94,13 @@ def _allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
         if "*" in origins or origin in origins:
             response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
             response.headers["Access-Control-Expose-Headers"] = (
-                "X-Cache-Status, Cache-Status, Content-Location, ETag, Location"
+                "X-Cache-Status, Cache-Status, Content-Location, ETag, Location, Link, WWW-Authenticate"
             )
             if request.method == "OPTIONS":
                 response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
-                response.headers["Access-Control-Allow-Headers"] = "Content-Type, Prefer, Accept, If-None-Match"
+                response.headers["Access-Control-Allow-Headers"] = (
+                    "Content-Type, Prefer, Accept, If-None-Match, Authorization, X-API-Key"
+                )
                 response.headers["Access-Control-Max-Age"] = "600"
         if "*" not in origins:
             response.vary.add("Origin")

@@ -16,6 +16,7 @@ from gateway.identity import Options, options_suffix
 from gateway.matching.proof import Proof, ProofError
 from gateway.record import Record, RecordError
 from gateway.store.base import Entry, Store, StoreError
+from gateway.store.scoped import ScopedStore
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,14 @@ class Archive:
     def __init__(self, store: Store, on_failure: Callable[[str], None] = lambda operation: None) -> None:
         self.store = store
         self._on_failure = on_failure
+
+    def within(self, tenant: str) -> Archive:
+        """The archive of ``tenant``, in the same store and apart from every other; ``""``: of those without a key.
+
+        What one tenant has is nothing that another could ask for, whatever is asked: their keys differ.
+        """
+        prefix = tenant_prefix(tenant)
+        return Archive(ScopedStore(self.store, prefix), self._on_failure) if prefix else self
 
     def find(self, result_id: str) -> Found | None:
         """The live record of ``result_id``; an unreadable one is a miss."""
@@ -69,6 +78,10 @@ class Archive:
         """WebP bytes. Raises :class:`StoreError`."""
         entry = self.store.get(_thumbnail_key(result_id))
         return entry.value if entry else None
+
+    def tenants(self) -> set[str]:
+        """The names of all that have something in the store, known today or not. Raises :class:`StoreError`."""
+        return {key.split("/")[1] for key in self.store.scan(tenant_prefix("*").partition("*")[0])}
 
     def ids(self) -> Iterator[str]:
         """The ids of all stored records, in no particular order. Raises :class:`StoreError`."""
@@ -162,6 +175,11 @@ class Archive:
             log.warning("store %s: %s", self.store.name, error)
             self._on_failure("get")
             return None
+
+
+def tenant_prefix(tenant: str) -> str:
+    """What the store's keys, and the journal's, of ``tenant`` begin with; ``""`` for those of open mode."""
+    return f"tenants/{tenant}/" if tenant else ""
 
 
 def _found(result_id: str, entry: Entry | None) -> Found | None:

@@ -209,6 +209,17 @@ class Settings(BaseSettings):
         0.7, ge=0, le=1, description="Lines scored under this are doubtful; what 0 and 1 cost is in recogniser.md."
     )
 
+    # --- who may ask ----------------------------------------------------------------------
+    api_keys_file: Path | None = Field(
+        None, description="File of tenants and the digests of their API keys; unset: open mode, nobody needs a key."
+    )
+    signing_key_file: Path | None = Field(
+        None, description="File of the keys that sign links, 64 hex digits a line; unset: no links are signed."
+    )
+    signed_url_seconds: int = Field(
+        900, ge=1, le=WEEK_SECONDS, description="How long a signed link opens its result, at most."
+    )
+
     # --- the edge -------------------------------------------------------------------------
     edge_purge_urls: WebAddresses = Field(
         (),
@@ -252,6 +263,8 @@ class Settings(BaseSettings):
             mistakes.append("OCR_S3_ENDPOINT needs OCR_S3_BUCKET")
         if self.cdn_purge_url is not None and self.cdn_purge_by == "url" and not self.cdn_public_urls:
             mistakes.append("OCR_CDN_PURGE_BY=url needs OCR_CDN_PUBLIC_URLS")
+        if self.signing_key_file is not None and self.api_keys_file is None:
+            mistakes.append("OCR_SIGNING_KEY_FILE needs OCR_API_KEYS_FILE: in open mode nothing is signed")
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

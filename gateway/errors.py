@@ -28,6 +28,22 @@ class BadRequest(Refusal):
     status, slug, title = 400, "bad-request", "Bad request"
 
 
+class Unauthorized(Refusal):
+    """The request needs an API key and has none, or one that is not valid. ``challenge``: ``WWW-Authenticate``."""
+
+    status, slug, title = 401, "unauthorized", "API key needed"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None, challenge: str = "Bearer") -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.challenge = challenge
+
+
+class Forbidden(Refusal):
+    """The API key is valid, but does not open this address."""
+
+    status, slug, title = 403, "forbidden", "Forbidden"
+
+
 class NotFound(Refusal):
     """No such result, job or page (or it expired, or was deleted: the answer is the same)."""
 

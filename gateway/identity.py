@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -44,9 +45,15 @@ class Options:
         return "-" + hashlib.sha256(urlencode(changed).encode()).hexdigest()[:8] if changed else ""
 
 
-def result_id(upload: bytes, options: Options = Options()) -> str:
-    """Lower-case hex SHA-256 of the uploaded bytes, and the options' suffix. A device can compute it by itself."""
-    return hashlib.sha256(upload).hexdigest() + options.suffix()
+def result_id(upload: bytes, options: Options = Options(), lookup_key: bytes | None = None) -> str:
+    """Lower-case hex SHA-256 of the uploaded bytes, and the options' suffix. A device can compute it by itself.
+
+    With a tenant's ``lookup_key`` (32 bytes), HMAC-SHA256 (RFC 2104) of that digest's 32 bytes under it instead: nobody
+    without the key can tell from an id whether it is a given file's, nor two tenants' ids of one file be compared.
+    """
+    digest = hashlib.sha256(upload)
+    name = digest.hexdigest() if lookup_key is None else hmac.digest(lookup_key, digest.digest(), "sha256").hex()
+    return name + options.suffix()
 
 
 def is_result_id(text: str) -> bool:

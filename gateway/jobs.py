@@ -21,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from gateway.errors import Overloaded, ReadingFailed, Refusal, StoreUnavailable
-from gateway.identity import Options, result_id
+from gateway.errors import Overloaded, ReadingFailed, Refusal, StoreUnavailable, Unauthorized
+from gateway.identity import Options
 from gateway.service import MatchMode, Service
 from gateway.store.base import Store, StoreError
 
@@ -40,6 +40,7 @@ REST_PER_AGE = 0.1
 class Job:
     """One job as it is stored.
 
+    ``id``: what clients call it, in key mode after the name of the tenant and a slash.
     ``attempts``: those begun, less those that only found the reader busy or a store away. ``not_before``: POSIX
     seconds of the next one. ``error``: status, slug, title and detail of the refusal that ended it.
     """
@@ -87,8 +88,11 @@ class Jobs:
         limit: int,
         lease: float,
         sweep: float = SWEEP_SECONDS,
+        service_named: Callable[[str], Service | None] | None = None,
     ) -> None:
-        self._service = service
+        """``service_named`` gives a tenant's service by its name, or ``None`` when there is no such tenant any more;
+        by default there are no tenants, and ``service`` is everybody's."""
+        self._service_named = service_named or {"": service}.get
         self._store = store
         self._limit = limit
         self._lease = lease
@@ -106,13 +110,16 @@ class Jobs:
         self._keeper = threading.Thread(target=self._keep, name="job-keeper", daemon=True)
         self._keeper.start()
 
-    def submit(self, upload: bytes, options: Options, match: MatchMode) -> str:
-        """The id of a new job. Raises :class:`Overloaded` or :class:`StoreUnavailable`."""
+    def submit(self, upload: bytes, options: Options, match: MatchMode, tenant: str = "") -> str:
+        """What clients call a new job of ``tenant``. Raises :class:`Overloaded` or :class:`StoreUnavailable`."""
         if self._is_full():
             raise Overloaded("Too many jobs are waiting; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        service = self._service_named(tenant)
+        if service is None:
+            raise Unauthorized("This API key is not valid any more.")
         job = Job(
-            id=secrets.token_urlsafe(16),
-            result_id=result_id(upload, options),
+            id=_of_tenant(tenant, secrets.token_urlsafe(16)),
+            result_id=service.identify(upload, options),
             options=asdict(options),
             match=match,
             expires_at=int(time.time()) + LIFETIME_SECONDS,
@@ -127,12 +134,12 @@ class Jobs:
                 retry_after=RETRY_AFTER_SECONDS,
             ) from error
         self._take(job.id)
-        return job.id
+        return job.id.rpartition("/")[2]
 
-    def find(self, job_id: str) -> Job | None:
-        """The job as it stands. Raises :class:`StoreUnavailable`."""
+    def find(self, job_id: str, tenant: str = "") -> Job | None:
+        """The job of ``tenant`` as it stands; another's is not to be found. Raises :class:`StoreUnavailable`."""
         try:
-            return self._load(job_id)
+            return self._load(_of_tenant(tenant, job_id))
         except StoreError as error:
             raise StoreUnavailable(
                 "Jobs cannot be looked up at the moment.", retry_after=RETRY_AFTER_SECONDS
@@ -184,9 +191,9 @@ class Jobs:
         try:
             waits = self._attempt(job_id)
         except StoreError as error:
-            log.warning("job %s… is put off: %s", job_id[:6], error)
+            log.warning("job %s… is put off: %s", _short(job_id), error)
         except Exception as error:
-            log.error("job %s… cannot be run: %s", job_id[:6], type(error).__name__)
+            log.error("job %s… cannot be run: %s", _short(job_id), type(error).__name__)
             waits = False
         finally:
             with self._lock:
@@ -218,6 +225,9 @@ class Jobs:
         entry = self._store.get(_upload_key(job.id))
         if entry is None:
             return _failed(job, ReadingFailed("The upload was lost; send it again."))
+        service = self._service_named(job.id.rpartition("/")[0])
+        if service is None:
+            return _failed(job, ReadingFailed("Whoever sent this has no access any more."))
         if job.attempts >= ATTEMPTS:
             return _failed(job, ReadingFailed("Recognition broke off each time it was tried."))
         begun = replace(job, status="running", attempts=job.attempts + 1, done=0, total=0)
@@ -225,20 +235,20 @@ class Jobs:
         failure: Refusal
         try:
             asked_at = job.expires_at - LIFETIME_SECONDS
-            outcome = self._service.recognise(
+            outcome = service.recognise(
                 entry.value, Options(**job.options), job.match, self._progress_of(begun), asked_at
             )
             if outcome.stored:
                 return replace(begun, status="done")
             failure = StoreUnavailable("The result could not be stored; send the image again.")
         except (Overloaded, StoreUnavailable, StoreError) as error:
-            log.info("job %s… waits: %s", job.id[:6], type(error).__name__)
+            log.info("job %s… waits: %s", _short(job.id), type(error).__name__)
             return _resting(job)
         except Refusal as error:
             return _failed(begun, error)
         except Exception as error:
             # The type only: a message could quote the document.
-            log.error("job %s… broke: %s", job.id[:6], type(error).__name__)
+            log.error("job %s… broke: %s", _short(job.id), type(error).__name__)
             failure = ReadingFailed("Recognition broke off each time it was tried.")
         return _resting(begun) if begun.attempts < ATTEMPTS else _failed(begun, failure)
 
@@ -248,7 +258,7 @@ class Jobs:
                 if self._holds(begun.id):
                     self._save(replace(begun, done=done, total=total))
             except StoreError as error:
-                log.warning("the progress of job %s… was not recorded: %s", begun.id[:6], error)
+                log.warning("the progress of job %s… was not recorded: %s", _short(begun.id), error)
 
         return progress
 
@@ -260,7 +270,7 @@ class Jobs:
                 return False
         self._save(job)
         if job.status == "failed":
-            log.info("job %s… failed: %s", job.id[:6], job.error["slug"])
+            log.info("job %s… failed: %s", _short(job.id), job.error["slug"])
         if job.ended:
             self._store.delete(_upload_key(job.id))
         return not job.ended
@@ -280,7 +290,7 @@ class Jobs:
                     if self._holds(job_id):
                         self._store.put(_lease_key(job_id), self._owner, self._lease_end())
                 except StoreError as error:
-                    log.warning("the lease of job %s… was not renewed: %s", job_id[:6], error)
+                    log.warning("the lease of job %s… was not renewed: %s", _short(job_id), error)
 
     def _release(self, job_id: str) -> None:
         with self._lease_lock:
@@ -289,7 +299,7 @@ class Jobs:
                 if self._holds(job_id):
                     self._store.delete(_lease_key(job_id))
             except StoreError as error:
-                log.warning("the lease of job %s… was not given up: %s", job_id[:6], error)
+                log.warning("the lease of job %s… was not given up: %s", _short(job_id), error)
 
     def _holds(self, job_id: str) -> bool:
         lease = self._store.get(_lease_key(job_id))
@@ -319,6 +329,15 @@ def _resting(job: Job) -> Job:
     now = time.time()
     age = now - (job.expires_at - LIFETIME_SECONDS)
     return replace(job, status="queued", done=0, total=0, not_before=now + REST_PER_AGE * age)
+
+
+def _short(job_id: str) -> str:
+    """Enough of a job's id for the log, and too little to ask after it."""
+    return job_id.rpartition("/")[2][:6]
+
+
+def _of_tenant(tenant: str, job_id: str) -> str:
+    return f"{tenant}/{job_id}" if tenant else job_id
 
 
 def _job_key(job_id: str) -> str:

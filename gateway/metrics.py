@@ -22,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self._entries: dict[str, int] = {}
         self._answers = Counter(
             "ocr_answers_total",
             "Recognitions answered, by cache word and by what answered.",
@@ -116,9 +117,10 @@ class Metrics:
         """One HTTP request was answered."""
         self._requests.labels(route, method, str(status)).observe(seconds)
 
-    def indexed(self, entries: int) -> None:
-        """How many documents this process can nominate."""
-        self._indexed.set(entries)
+    def indexed(self, entries: int, tenant: str = "") -> None:
+        """How many documents of ``tenant`` this process can nominate; the metric is their sum and names nobody."""
+        self._entries[tenant] = entries
+        self._indexed.set(sum(tuple(self._entries.values())))
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

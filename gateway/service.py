@@ -29,6 +29,7 @@ from gateway.record import Match, PageLine, Record
 from gateway.shadow import Shadow
 from gateway.singleflight import SingleFlight
 from gateway.store.base import StoreError
+from gateway.tenants import Tenant
 from gateway.thumbnail import thumbnail
 from worker import memory
 
@@ -73,10 +74,14 @@ class Service:
         near: NearMatcher | None = None,
         shadow: Shadow | None = None,
         at_once: int = 12,
+        admissions: threading.Semaphore | None = None,
+        tenant: Tenant | None = None,
     ) -> None:
         """``near``: matches copies by their look; without it none are. ``shadow``: checks such answers afterwards.
         ``at_once``: uploads that may be decoded, matched or read at the same time; more are refused, so that known
-        documents are answered however many unknown ones come."""
+        documents are answered however many unknown ones come. ``admissions``: what counts them, where several services
+        share one limit. ``tenant``: whose service it is, in key mode; archive, readings and nominator are then its
+        own."""
         self._archive = archive
         self._readings = readings
         self._nominator = nominator
@@ -87,7 +92,8 @@ class Service:
         self._near = near
         self._shadow = shadow
         self._flights: SingleFlight[Outcome] = SingleFlight()
-        self._admissions = threading.BoundedSemaphore(at_once)
+        self._admissions = admissions or threading.BoundedSemaphore(at_once)
+        self.tenant = tenant
 
     def recognise(
         self,
@@ -102,7 +108,7 @@ class Service:
         ``asked_at``: POSIX seconds, now by default; a deletion after that wins. Raises a
         :class:`gateway.errors.Refusal`.
         """
-        wanted = result_id(upload, options)
+        wanted = self.identify(upload, options)
         found = self._archive.find(wanted) if mode != "none" else None
         if found and not (mode == "exact" and found.record.match.kind in ("near", "partial")):
             outcome = _exact(found)
@@ -112,6 +118,10 @@ class Service:
                 self._purger.forget_miss(wanted)
         self._metrics.answered(outcome.word, outcome.detail)
         return outcome
+
+    def identify(self, upload: bytes, options: Options) -> str:
+        """The result id of ``upload``."""
+        return result_id(upload, options, self.tenant.lookup_key if self.tenant else None)
 
     def look_up(self, wanted: str) -> Found | None:
         """The live record of a result id. Decodes nothing. Raises :class:`StoreUnavailable`."""
@@ -170,7 +180,7 @@ class Service:
         self._metrics.read(reading.record.processing_time_ms / 1000)
         if reading.stored and reading.record.index_key:
             self._nominator.add(reading.record.index_key)
-            self._metrics.indexed(len(self._nominator))
+            self._metrics.indexed(len(self._nominator), self.tenant.name if self.tenant else "")
         if not reading.stored:  # deleted while it was read, perhaps: an edge may have seen it for a moment
             with suppress(PurgeFailed):
                 self._purger.purge(task.result_id)

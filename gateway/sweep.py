@@ -25,6 +25,14 @@ class Tally:
     absent: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.deleted + other.deleted,
+            self.kept + other.kept,
+            self.absent + other.absent,
+            self.failures + other.failures,
+        )
+
 
 def sweep(
     ids: Iterable[str],

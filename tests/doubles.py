@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ from gateway.record import EngineFacts
 from gateway.service import Service
 from gateway.shadow import Shadow
 from gateway.store.journal import NoJournal
+from gateway.tenancy import Services
+from gateway.tenants import Tenants
 from worker.types import Line, LineReading
 
 ROWS = (
@@ -143,6 +146,9 @@ class ScriptedReadings:
     def idle(self) -> bool:
         return self.is_idle
 
+    def within(self, tenant: str) -> ScriptedReadings:
+        return ScriptedReadings(self.reader, self._archive.within(tenant), self._ttl)
+
     def ready(self) -> bool:
         return True
 
@@ -162,6 +168,32 @@ class Gateway:
     purger: EdgePurger
     readings: ScriptedReadings
     shadow: Shadow
+
+
+def build_services(gateway: Gateway, tenants: Tenants) -> Services:
+    """A service for each tenant over the parts of ``gateway``, their indexes loaded."""
+
+    def build(tenant, archive, readings, nominator) -> Service:
+        limits = ImageLimits(20_000_000, 20, 150)
+        near = NearMatcher(archive, readings, nominator, gateway.metrics)
+        return Service(
+            archive, readings, nominator, gateway.purger, gateway.metrics, limits, near=near, tenant=tenant
+        )
+
+    services = Services(
+        gateway.service,
+        tenants,
+        archive=gateway.archive,
+        readings=gateway.readings,
+        journal=NoJournal(),
+        build=build,
+    )
+    services.start()
+    deadline = time.monotonic() + 10
+    while not all(nominator.loaded for _, nominator in services.nominators()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return services
 
 
 def build_gateway(

@@ -44,6 +44,19 @@ def store_opens(settings: Settings) -> bool:
     return True
 
 
+def keys_are_usable(settings: Settings) -> bool:
+    """Whether the files of API and signing keys, where there are any, can be used; told in one line when not."""
+    from gateway.tenants import KeysError
+    from gateway.wiring import check_keys
+
+    try:
+        check_keys(settings)
+    except KeysError as error:
+        print(f"The API keys cannot be used: {error}", file=sys.stderr)
+        return False
+    return True
+
+
 def _warn_of_unknown_settings() -> None:
     from gateway.config import ENV_PREFIX, Settings
 

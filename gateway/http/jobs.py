@@ -8,6 +8,7 @@ import re
 from flask import Blueprint, Response
 
 from gateway.errors import NotFound
+from gateway.http.authentication import tenant_name
 from gateway.http.problem import problem
 from gateway.jobs import Jobs
 
@@ -20,7 +21,7 @@ def blueprint(jobs: Jobs) -> Blueprint:
 
     @routes.get("/<job_id>")
     def look_up(job_id: str) -> Response:
-        job = jobs.find(job_id) if _JOB_ID.fullmatch(job_id) else None
+        job = jobs.find(job_id, tenant_name()) if _JOB_ID.fullmatch(job_id) else None
         if job is None:
             raise NotFound("There is no such job, or it ended long ago. Upload the image again.")
         body: dict[str, object] = {"status": job.status, "progress": {"done": job.done, "total": job.total}}

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, request
 
 from gateway.errors import BadRequest, ReadingTimedOut, Refusal
+from gateway.http.authentication import tenant_name
 from gateway.http.caching import cache_status, describe_outcome
 from gateway.http.problem import problem
 from gateway.http.representation import set_representation
@@ -20,9 +21,12 @@ from gateway.service import Outcome, Service
 
 
 def blueprint(
-    service: Service, jobs: Jobs, max_upload_bytes: int, max_batch: int, batch_seconds: float
+    service: Callable[[], Service], jobs: Jobs, max_upload_bytes: int, max_batch: int, batch_seconds: float
 ) -> Blueprint:
-    """``POST /ocr``, ``/api/ocr``, ``/ocr/predict``. ``batch_seconds``: a batch begins no further image after that."""
+    """``POST /ocr``, ``/api/ocr``, ``/ocr/predict``. ``service`` gives the asker's.
+
+    ``batch_seconds``: a batch begins no further image after that.
+    """
     routes = Blueprint("ocr", __name__)
 
     def one_upload() -> bytes:
@@ -36,7 +40,7 @@ def blueprint(
         wishes = read_wishes(request)
         images = read_images(request, max_upload_bytes, max_batch)
         if _wants_async(request.headers.get("Prefer", "")) and len(images) == 1:
-            job = jobs.submit(images[0], wishes.options, wishes.match)
+            job = jobs.submit(images[0], wishes.options, wishes.match, tenant_name())
             response = Response(
                 json.dumps({"job": job, "status": f"/jobs/{job}"}),
                 202,
@@ -49,25 +53,25 @@ def blueprint(
             )
             return response
         if len(images) == 1:
-            return _single(service.recognise(images[0], wishes.options, wishes.match), wishes)
+            return _single(service().recognise(images[0], wishes.options, wishes.match), wishes)
         deadline = time.monotonic() + batch_seconds
 
         def next_in_batch(image: bytes) -> Outcome:
             if time.monotonic() > deadline:
                 raise ReadingTimedOut("The images before this one took too long; send it again, by itself.")
-            return service.recognise(image, wishes.options, wishes.match)
+            return service().recognise(image, wishes.options, wishes.match)
 
         return _batch(images, next_in_batch, wishes)
 
     @routes.post("/api/ocr")
     def recognise_text() -> Response:
         wishes = read_wishes(request)
-        return _single(service.recognise(one_upload(), wishes.options, wishes.match), wishes)
+        return _single(service().recognise(one_upload(), wishes.options, wishes.match), wishes)
 
     @routes.post("/ocr/predict")
     def predict() -> Response:
         wishes = read_wishes(request)
-        outcome = service.recognise(one_upload(), wishes.options, wishes.match)
+        outcome = service().recognise(one_upload(), wishes.options, wishes.match)
         body = {
             "success": True,
             "results": [

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from gateway.errors import Refusal
+from gateway.errors import Refusal, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,8 @@ def register(app: Flask) -> None:
         response = _response(problem(error.status, error.slug, error.title, error.detail))
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
+        if isinstance(error, Unauthorized):
+            response.headers["WWW-Authenticate"] = error.challenge
         return response
 
     @app.errorhandler(HTTPException)

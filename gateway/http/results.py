@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
@@ -19,16 +21,18 @@ PICTURE = "image/webp"
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
-def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0, tagged: bool = False) -> Blueprint:
+def blueprint(
+    service: Callable[[], Service], metrics: Metrics, stale_if_error: int = 0, tagged: bool = False
+) -> Blueprint:
     """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``.
 
-    ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`. ``tagged``: say what a CDN needs to
-    purge by tag.
+    ``service`` gives the asker's. ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`.
+    ``tagged``: say what a CDN needs to purge by tag.
     """
     routes = Blueprint("results", __name__, url_prefix="/results")
 
     def find(result_id: str) -> Found:
-        found = service.look_up(result_id) if is_result_id(result_id) else None
+        found = service().look_up(result_id) if is_result_id(result_id) else None
         metrics.looked_up(found is not None)
         if found is None:
             raise NotFound(_NOT_FOUND)
@@ -65,7 +69,7 @@ def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0, tagge
     @routes.get("/<result_id>/thumbnail.webp")
     def thumbnail(result_id: str) -> Response:
         found = find(result_id)
-        picture = service.thumbnail(result_id)
+        picture = service().thumbnail(result_id)
         if picture is None:
             raise NotFound(_NOT_FOUND)
         return respond(found, picture, PICTURE)
@@ -74,7 +78,7 @@ def blueprint(service: Service, metrics: Metrics, stale_if_error: int = 0, tagge
     def delete(result_id: str) -> Response:
         if not is_result_id(result_id):
             raise NotFound("This is no result id: it is the file's SHA-256 in lower-case hex.")
-        service.delete(result_id)
+        service().delete(result_id)
         response = Response(status=204)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -44,6 +44,9 @@ class Readings(Protocol):
     def idle(self) -> bool:
         """Whether a reader has nothing to do, so that a reading nobody waits for delays nobody."""
 
+    def within(self, tenant: str) -> Readings:
+        """These readings, stored in the archive of ``tenant`` (:meth:`gateway.archive.Archive.within`)."""
+
     def ready(self) -> bool:
         """Whether a reading asked for now would start at once or queue behind others, the model warm."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -100,6 +101,11 @@ class LocalReadings:
 
     def idle(self) -> bool:
         return self._reader.idle()
+
+    def within(self, tenant: str) -> LocalReadings:
+        scoped = copy.copy(self)
+        scoped._archive = self._archive.within(tenant)
+        return scoped
 
     def ready(self) -> bool:
         return self._reader.ready()

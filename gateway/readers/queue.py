@@ -7,6 +7,7 @@ wait for one reading. Whoever waits and finds the job gone without an answer beg
 
 from __future__ import annotations
 
+import copy
 import json
 import secrets
 import time
@@ -22,7 +23,7 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gateway.archive import Archive
+from gateway.archive import Archive, tenant_prefix
 from gateway.config import Settings
 from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut, Refusal, StoreUnavailable
 from gateway.readers.base import ReadingTask, no_progress
@@ -99,6 +100,7 @@ class QueuedReadings:
         self._guard = RedisGuard("queue")
         self._timeout = timeout
         self._limit = queue_limit
+        self._tenant = ""
 
     @classmethod
     def connect(cls, settings: Settings, archive: Archive) -> QueuedReadings:
@@ -107,8 +109,14 @@ class QueuedReadings:
         return cls(client, archive, timeout=settings.read_timeout, queue_limit=settings.queue_limit)
 
     def obtain(self, task: ReadingTask, progress: Progress = no_progress) -> Reading:
-        arguments = {"result_id": task.result_id, "options": asdict(task.options), "asked_at": task.asked_at}
-        answer = self._ask(READ, task.upload, arguments, flight_key(task.result_id), progress)
+        arguments = {
+            "result_id": task.result_id,
+            "options": asdict(task.options),
+            "asked_at": task.asked_at,
+            "tenant": self._tenant,
+        }
+        flight = flight_key(tenant_prefix(self._tenant) + task.result_id)
+        answer = self._ask(READ, task.upload, arguments, flight, progress)
         if "record" in answer:
             return Reading(Record.from_bytes(answer["record"].encode()), stored=False)
         return Reading(self._load(task.result_id, answer["created_at"]), stored=True)
@@ -128,6 +136,12 @@ class QueuedReadings:
                 return self._jobs.unfinished() < self._warm_workers()
         except StoreError:
             return False
+
+    def within(self, tenant: str) -> QueuedReadings:
+        scoped = copy.copy(self)
+        scoped._tenant = tenant
+        scoped._archive = self._archive.within(tenant)
+        return scoped
 
     def ready(self) -> bool:
         """Whether a worker with a warm model has been heard of lately."""

@@ -99,7 +99,7 @@ class QueueWorker:
             image_facts(document),
             options,
             self._reader,
-            self._archive,
+            self._archive.within(arguments.get("tenant", "")),
             ttl=self._ttl,
             timeout=_left(arguments["deadline"]),
             asked_at=arguments["asked_at"],

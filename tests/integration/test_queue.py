@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -16,12 +17,15 @@ from gateway.archive import Archive
 from gateway.config import load_settings
 from gateway.readers import job_table, queue
 from gateway.store import open_store
+from gateway.tenants import key_digest
 from tests.documents import draw_invoice
 from tests.servers import RedisServer, S3Server, redis_server
 from tests.serving import Served, running
 
 # How long Dramatiq waits before it takes a silent worker for dead, and some.
 REDELIVERY_SECONDS = 30
+# Tenants whose API key is their name, and the digit that their lookup key is made of.
+KEYED = {"acme": "a", "zeta": "b"}
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +213,32 @@ def test_without_workers_a_gateway_is_not_ready(own_redis):
     finally:
         readings.close()
         store.close()
+
+
+@pytest.fixture(scope="module")
+def keyed(worker: Served, start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[Served, Served]:
+    """Two gateways more, over the same stores and worker, that ask for API keys."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    tenants = {
+        name: {"lookup_key": digit * 64, "keys": [{"sha256": key_digest(name)}]} for name, digit in KEYED.items()
+    }
+    path.write_text(json.dumps({"tenants": tenants}))
+    path.chmod(0o600)
+    return start("serve", api_keys_file=path), start("serve", api_keys_file=path)
+
+
+def test_with_keys_copies_are_recognised_by_every_gateway_for_their_own_tenant_only(gateways, keyed):
+    def post_as(name: str, served: Served, upload: bytes) -> requests.Response:
+        headers = {"X-API-Key": name}
+        return requests.post(f"{served.url}/ocr", files={"image": upload}, headers=headers, timeout=90)
+
+    one, other = keyed
+    upload, copy = draw_invoice(31).png(), draw_invoice(31).jpeg(scale=0.9)
+    originals = {name: post_as(name, one, upload).json() for name in KEYED}
+    assert len({original["id"] for original in originals.values()}) == 2
+    for name, original in originals.items():
+        found = post_as(name, other, copy)
+        assert found.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
+        assert found.json()["match"]["source"] == original["id"]
+        assert post_as(name, other, upload).headers["X-Cache-Status"] == "HIT"
+    assert post(gateways[0], copy).headers["X-Cache-Status"] == "MISS", "what tenants have is not everybody's"

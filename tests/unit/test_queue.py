@@ -476,3 +476,24 @@ def test_a_check_advises_against_policies_that_would_stop_or_evict_the_queue(cli
     finally:
         client.config_set("maxmemory-policy", "noeviction")
     assert ("queue" in advice) == (policy != "volatile-lru")
+
+
+def test_a_tenants_readings_are_stored_in_its_own_archive_and_shared_with_nobody(
+    settings, store, readings, reader, asked, client
+):
+    task = task_of(1, reader)
+    release = threading.Event()
+    reader.on_read = lambda: release.wait(5)
+    with working(settings, store, reader):
+        waiting = [asked(readings.within(name), task) for name in ("acme", "acme", "zeta", "")]
+        wait_for(lambda: len(jobs(client)) == 3)
+        release.set()
+        assert all(each.result(10).stored for each in waiting)
+    assert reader.reads == 3
+    archive = Archive(store)
+    for name in ("acme", "zeta", ""):
+        assert archive.within(name).find(task.result_id) is not None
+    assert {key.partition("/results/")[0] for key in store.scan("tenants/") if "/results/" in key} == {
+        "tenants/acme",
+        "tenants/zeta",
+    }

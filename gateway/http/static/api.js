@@ -1,5 +1,7 @@
 // The calls to the gateway. A look-up sends only a document's fingerprint; the file travels when that is unknown.
 
+import { credentials, doubt, isKeyed, lookupKey } from "./account.js";
+
 /** Why there is no result. `kind` chooses the heading; `detail` is the server's own advice, if it sent any. */
 export class Problem extends Error {
   constructor(kind, { detail = null, retryAfter = null, requestId = null } = {}) {
@@ -9,10 +11,13 @@ export class Problem extends Error {
 }
 
 /**
- * The result id of a file with default options: lower-case hex SHA-256 of its bytes.
- * Null where the browser offers no cryptography (a page served over plain HTTP from another machine).
+ * The result id of a file with default options: lower-case hex SHA-256 of its bytes, or HMAC-SHA256 of that digest
+ * where ids have a key. Null where the browser offers no cryptography (a page served over plain HTTP from another
+ * machine).
  */
-export async function fingerprint(file) {
+export async function fingerprint(file, signal) {
+  const key = await lookupKey(signal);
+  if (key === undefined) throw new Problem(401);
   if (!globalThis.crypto?.subtle) return null;
   let bytes;
   try {
@@ -20,8 +25,27 @@ export async function fingerprint(file) {
   } catch {
     throw new Problem("file");
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  const name = new Uint8Array(key ? await authenticated(key, digest) : digest);
+  return Array.from(name, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function authenticated(key, message) {
+  const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  return crypto.subtle.sign("HMAC", imported, message);
+}
+
+/** Where a result's thumbnail can be shown from; a picture element sends no key, so there it is fetched first. */
+export async function thumbnail(record, signal) {
+  if (!isKeyed()) return record.thumbnail;
+  try {
+    const options = { signal, cache: "no-store", credentials: "omit", headers: credentials() };
+    const response = await fetch(record.thumbnail, options);
+    return response.ok ? URL.createObjectURL(await response.blob()) : null;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return null;
+  }
 }
 
 /** The stored answer for an id, or null when there is none. */
@@ -32,7 +56,7 @@ export async function lookUp(id, signal) {
     // Documents on a shared computer should not stay in the browser's own cache.
     // A cookie of another application on this host would keep the edge from answering out of its cache.
     response = await fetch(`/results/${id}`, {
-      signal, cache: "no-store", credentials: "omit", headers: { Accept: "application/json" },
+      signal, cache: "no-store", credentials: "omit", headers: { Accept: "application/json", ...credentials() },
     });
     body = await response.text();
   } catch (error) {
@@ -54,6 +78,7 @@ export function recognise(file, { fresh, signal, onSent }) {
     request.open("POST", fresh ? "/ocr?match=none" : "/ocr");
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("Content-Type", "application/octet-stream");
+    for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onSent(event.total ? event.loaded / event.total : 0);
     request.upload.onload = () => onSent(1);
     request.onload = () => {
@@ -78,6 +103,7 @@ function answer(status, header, body, { started, uploaded }) {
   try {
     json = JSON.parse(body);
   } catch { /* Something in between answered, and not in JSON. */ }
+  if (status === 401) doubt();
   if (status !== 200) {
     const seconds = Number.parseInt(header("Retry-After"), 10);
     throw new Problem(status, {

@@ -1,5 +1,6 @@
 // The page: takes documents in, shows the list of them, and joins the picture to the lines.
 
+import { useKey } from "./account.js";
 import { Documents, settled } from "./documents.js";
 import { fill, h, icon, ICONS } from "./dom.js";
 import { asText, copy, save } from "./export.js";
@@ -22,6 +23,12 @@ const result = new Result($("result"), {
     save: (format, entry) => save(format, [entry]),
     again: (entry, fresh) => documents.again(entry, { fresh }),
     cancel: (entry) => documents.cancel(entry),
+    useKey: async (key) => {
+      const accepted = await useKey(key);
+      if (accepted) documents.retryRefused();
+      else announce(t("keyRefused"));
+      return accepted;
+    },
   },
   lines: { pointed: point, chosen: (index) => choose(index, "lines"), copied: copyLine },
 });
@@ -132,12 +139,12 @@ function cardState(entry) {
 
 // Built once an entry: a list that is drawn anew should not decode its pictures again.
 function preview(entry) {
-  const thumbnail = entry.record?.thumbnail;
+  const { thumbnail } = entry;
   if (!entry.preview) {
     entry.preview = h("img", { class: "preview", alt: "", width: "36", height: "44", decoding: "async", src: entry.url });
     entry.preview.addEventListener("error", () => {
       entry.unshowable = true;
-      const kept = entry.record?.thumbnail;
+      const kept = entry.thumbnail;
       if (kept && entry.preview.getAttribute("src") !== kept) entry.preview.src = kept;
       else entry.preview.classList.add("unknown");
     });

@@ -113,6 +113,11 @@ export const ENGLISH = {
 
   problem_400: "The request was not understood",
   problem_401: "An access key is needed",
+  problem_401_detail: "This server reads documents for those who have an API key.",
+  apiKey: "API key",
+  useKey: "Use this key",
+  keyHelp: "It is kept in this tab until you close it, and sent to this server only.",
+  keyRefused: "The server did not accept this key.",
   problem_404: "Not found",
   problem_413: "Too large",
   problem_415: "Not a picture that can be read",
@@ -246,6 +251,11 @@ export const CHINESE = {
 
   problem_400: "请求有误",
   problem_401: "需要访问密钥",
+  problem_401_detail: "此服务器只为持有 API 密钥的用户识别文档。",
+  apiKey: "API 密钥",
+  useKey: "使用此密钥",
+  keyHelp: "密钥只保存在此标签页中，关闭后即清除，且只发送给本服务器。",
+  keyRefused: "服务器未接受此密钥。",
   problem_404: "未找到",
   problem_413: "文件过大",
   problem_415: "不是可识别的图片",

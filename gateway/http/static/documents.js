@@ -1,7 +1,7 @@
 // The documents on the desk and their way through the gateway.
 // States: waiting → fingerprint → asking → (sending → reading) → done | failed | cancelled.
 
-import { fingerprint, lookUp, Problem, recognise } from "./api.js";
+import { fingerprint, lookUp, Problem, recognise, thumbnail } from "./api.js";
 
 const AT_ONCE = 2; // One document's upload overlaps another's reading; more would only queue at the gateway.
 const SETTLED = new Set(["done", "failed", "cancelled"]);
@@ -30,6 +30,11 @@ export class Documents {
     this.#next();
   }
 
+  /** Runs everything again that was refused for want of an API key. */
+  retryRefused() {
+    for (const entry of this.entries) if (entry.problem?.kind === 401) this.again(entry, { fresh: entry.fresh });
+  }
+
   cancel(entry) {
     if (settled(entry)) return;
     entry.abort.abort();
@@ -39,7 +44,7 @@ export class Documents {
   remove(entry) {
     this.cancel(entry);
     this.entries = this.entries.filter((other) => other !== entry);
-    URL.revokeObjectURL(entry.url);
+    for (const url of [entry.url, entry.thumbnail]) if (url?.startsWith("blob:")) URL.revokeObjectURL(url);
     this.changed(entry);
   }
 
@@ -53,7 +58,8 @@ export class Documents {
   }
 
   #queue(entry) {
-    Object.assign(entry, { problem: null, answer: null, record: null, fraction: 0, abort: new AbortController() });
+    if (entry.thumbnail?.startsWith("blob:")) URL.revokeObjectURL(entry.thumbnail);
+    Object.assign(entry, { problem: null, answer: null, record: null, thumbnail: null, fraction: 0, abort: new AbortController() });
     this.#become(entry, "waiting");
   }
 
@@ -74,6 +80,7 @@ export class Documents {
     try {
       entry.answer = (entry.fresh ? null : await this.#lookUp(entry, signal)) ?? (await this.#send(entry, signal));
       entry.record = entry.answer.record;
+      entry.thumbnail = await thumbnail(entry.record, signal);
       this.#become(entry, "done");
     } catch (error) {
       if (error.name === "AbortError") {
@@ -90,7 +97,7 @@ export class Documents {
 
   async #lookUp(entry, signal) {
     this.#become(entry, "fingerprint");
-    const id = await fingerprint(entry.file);
+    const id = await fingerprint(entry.file, signal);
     signal.throwIfAborted();
     if (id === null) return null;
     this.#become(entry, "asking");

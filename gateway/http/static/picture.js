@@ -97,7 +97,7 @@ export class Picture {
     const candidates = [];
     if (this.page === 1) {
       candidates.push(["file", this.entry.url]);
-      if (this.record?.thumbnail) candidates.push(["thumbnail", this.record.thumbnail]);
+      if (this.entry.thumbnail) candidates.push(["thumbnail", this.entry.thumbnail]);
     }
     const [source, address] = candidates.find(([name]) => !this.broken.has(name)) ?? [this.record ? "layout" : "none"];
     this.source = source;

@@ -7,7 +7,7 @@ import { facts, outcome } from "./outcome.js";
 import { duration, score, t, tOrNull } from "./words.js";
 
 export class Result {
-  /** `actions`: `{copyAll, save, again, cancel}` take an entry; `lines`: see {@link Lines}. */
+  /** `actions`: `{copyAll, save, again, cancel}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
   constructor(root, { actions, lines }) {
     this.root = root;
     this.actions = actions;
@@ -89,6 +89,24 @@ export class Result {
         : h("button", { type: "button", class: "secondary", id: "cancel", onclick: () => this.actions.cancel(entry) }, t("cancel")));
   }
 
+  #keyField() {
+    const input = h("input", {
+      type: "password", id: "api-key", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "key-help",
+    });
+    const refused = h("p", { class: "key-refused", role: "alert", hidden: true }, t("keyRefused"));
+    const button = h("button", { type: "submit", class: "primary" }, t("useKey"));
+    return h("form", {
+      class: "key",
+      onsubmit: async (event) => {
+        event.preventDefault();
+        button.disabled = true;
+        refused.hidden = await this.actions.useKey(input.value.trim());
+        button.disabled = false;
+      },
+    },
+    h("label", { for: "api-key" }, t("apiKey")), h("div", {}, input, button), refused, h("p", { id: "key-help" }, t("keyHelp")));
+  }
+
   #problem(entry) {
     const { title, detail } = problemWords(entry.problem);
     const { retryAfter, requestId } = entry.problem;
@@ -97,6 +115,7 @@ export class Result {
       detail && h("p", { class: "problem-detail" }, detail),
       retryAfter !== null && h("p", {}, t("retryAfter", { n: retryAfter })),
       requestId && h("p", { class: "problem-id" }, t("requestId", { id: requestId })),
+      entry.problem.kind === 401 && this.#keyField(),
       h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
   }
 }

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_config import keys
+
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _WILDCARD_NAME = re.compile(r"(?:\*\.)?(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _SIZE = re.compile(r"[1-9][0-9]{0,8}[kmg]")
@@ -194,6 +196,7 @@ SETTINGS = (
         _listed(_matching(_ORIGIN, "origins such as https://erp.example.org, or *")),
         "Origins whose pages may read results, as in the gateway.",
     ),
+    *(Setting(*each) for each in keys.SETTINGS),
 )
 
 
@@ -215,6 +218,7 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
     module = values.get("OCR_EDGE_PURGE_MODULE")
     if module and not Path(str(module)).is_file():
         mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
+    mistakes += keys.mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
     if values.get("OCR_EDGE_ADMIN_LISTEN") in listens:  # type: ignore[operator]
         mistakes.append("OCR_EDGE_ADMIN_LISTEN: must not be an address that clients use")

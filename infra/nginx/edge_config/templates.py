@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_config import epoch
+from edge_config import epoch, keys
 
 TEMPLATES = Path(__file__).resolve().parents[1]
 PLACEHOLDER = re.compile(r"\{\{ ([a-z_]+) \}\}")
@@ -87,9 +87,9 @@ def _unknown_host_server(listens: tuple[str, ...]) -> str:
 
 def render(folder: Path, values: Mapping[str, object]) -> None:
     """Write the configuration to ``folder``, replacing it, and make the folders nginx won't make itself."""
-    words = placeholders(values)
+    words = placeholders(values) | keys.placeholders(values, folder)
     rendered = {}
-    for template in sorted(TEMPLATES.rglob("*.conf")):
+    for template in sorted((*TEMPLATES.rglob("*.conf"), *TEMPLATES.rglob("*.js"))):
         text = template.read_text(encoding="utf-8")
         unknown = {match[1] for match in PLACEHOLDER.finditer(text)} - words.keys()
         if unknown:
@@ -99,5 +99,6 @@ def render(folder: Path, values: Mapping[str, object]) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    keys.write(folder, values)
     for name in ("OCR_EDGE_DIR", "OCR_EDGE_CACHE_DIR"):
         Path(str(values[name])).mkdir(parents=True, exist_ok=True)

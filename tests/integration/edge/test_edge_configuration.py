@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ SETTINGS = {
         "OCR_CORS_ORIGINS": "https://a.example,http://b.example:8080",
     },
     "any origin": {"OCR_CORS_ORIGINS": "*"},
+    "keys at the gateway": {"OCR_EDGE_KEYS": "gateway"},
+    "keys at the edge": {"OCR_EDGE_KEYS": "edge"},
 }
 
 
@@ -42,7 +45,9 @@ def rendered(request):
         "OCR_EDGE_DIR": str(folder / "state"),
         "OCR_EDGE_ACCESS_LOG": str(folder / "access.log"),
         "OCR_EDGE_ERROR_LOG": str(folder / "error.log"),
+        "OCR_SIGNING_KEY_FILE": str(folder / "signing"),
     }
+    (folder / "signing").write_text("0123456789abcdef" * 4)
     subprocess.run(
         [sys.executable, RENDER, folder / "conf"], env=environment | request.param, check=True, capture_output=True
     )
@@ -63,3 +68,14 @@ def test_gixy_finds_nothing(rendered):
     run = subprocess.run([gixy, rendered], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "No issues found" in run.stdout, run.stdout
+
+
+def test_what_breaks_in_javascript_opens_nothing():
+    """nginx takes a function that throws for an empty string, so only its `1` may let anybody in."""
+    conditions = (RENDER.parent / "keys" / "edge").glob("*.conf")
+    text = "\n".join(file.read_text() for file in conditions)
+    variables = re.findall(r"js_set \$(\w+) ", text)
+    assert len(variables) == 2
+    for variable in variables:
+        uses = re.findall(rf"^(?!js_set).*\${variable}\b.*$", text, re.MULTILINE)
+        assert uses == [f"if (${variable} != 1) {{"]

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from gateway.app import create_app
 from gateway.config import load_settings
 from gateway.jobs import Jobs
+from gateway.tenancy import Services
 from gateway.wiring import Parts
 from tests.doubles import Drawing, Gateway, draw_invoice
 
@@ -29,6 +30,7 @@ def parts(gateway: Gateway, store) -> Iterator[Parts]:
         service=gateway.service,
         shadow=gateway.shadow,
         jobs=jobs,
+        services=Services(gateway.service),
     )
     jobs.close()
 

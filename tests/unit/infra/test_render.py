@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -143,7 +144,8 @@ def test_shared_settings_have_the_gateways_defaults():
     for setting in settings.SETTINGS:
         field = Settings.model_fields.get(setting.variable.removeprefix("OCR_").lower())
         if field is not None:
-            assert setting.parse(setting.default) == field.default, setting.variable
+            default = setting.parse(setting.default)
+            assert (None if default == "" else default) == field.default, setting.variable
 
 
 def test_every_setting_is_documented_with_its_default():
@@ -161,3 +163,70 @@ def test_the_edge_and_the_purger_know_the_same_renderings():
         assert found
         for alternatives in found:
             assert ["", *alternatives.replace("\\", "").split("|")] == list(RENDERINGS)
+
+
+class TestKeys:
+    """Key mode: what is missing is said before nginx is touched, and no secret is printed or left readable."""
+
+    @pytest.fixture
+    def environment(self, tmp_path, module_file):
+        (tmp_path / "signing").write_text("ab" * 32 + "\n" + "cd" * 32)
+        keys = {"lookup_key": "1" * 64, "keys": [{"sha256": "2" * 64}]}
+        (tmp_path / "api").write_text(json.dumps({"tenants": {"acme": keys}, "operators": [{"sha256": "3" * 64}]}))
+        return {
+            "OCR_EDGE_PURGE_MODULE": module_file,
+            "OCR_EDGE_JS_MODULE": module_file,
+            "OCR_EDGE_DIR": str(tmp_path / "state"),
+            "OCR_EDGE_KEYS": "edge",
+            "OCR_SIGNING_KEY_FILE": str(tmp_path / "signing"),
+            "OCR_API_KEYS_FILE": str(tmp_path / "api"),
+        }
+
+    def rendered(self, tmp_path, environment):
+        values = settings.load(environment)
+        templates.render(tmp_path / "conf", values)
+        return values, tmp_path / "conf" / "keys.json"
+
+    def test_what_is_checked_with_is_for_its_owner_only(self, tmp_path, environment):
+        values, document = self.rendered(tmp_path, environment)
+        assert json.loads(document.read_text()) == {
+            "signing": ["ab" * 32, "cd" * 32],
+            "digests": {"2" * 64: 1, "3" * 64: 1},
+        }
+        assert document.stat().st_mode & 0o777 == 0o600
+        assert not any(secret in settings.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
+
+    def test_back_in_open_mode_nothing_of_it_is_left(self, tmp_path, environment):
+        _, document = self.rendered(tmp_path, environment)
+        self.rendered(tmp_path, environment | {"OCR_EDGE_KEYS": "off"})
+        assert not document.exists()
+        assert "ngx_http_js" not in (tmp_path / "conf" / "nginx.conf").read_text()
+
+    def test_without_a_file_of_keys_every_key_is_for_the_gateway_to_judge(self, tmp_path, environment):
+        _, document = self.rendered(tmp_path, environment | {"OCR_API_KEYS_FILE": ""})
+        assert json.loads(document.read_text())["digests"] is None
+
+    @pytest.mark.parametrize(
+        ("variable", "contents"),
+        [
+            ("OCR_SIGNING_KEY_FILE", ""),
+            ("OCR_SIGNING_KEY_FILE", "secret"),
+            ("OCR_API_KEYS_FILE", "secret"),
+            ("OCR_API_KEYS_FILE", '{"tenants": {"acme": "secret"}}'),
+            ("OCR_API_KEYS_FILE", '{"tenants": {"acme": {"keys": [{"sha256": "secret"}]}}}'),
+        ],
+    )
+    def test_a_file_that_is_wrong_is_named_and_not_quoted(self, environment, variable, contents):
+        Path(environment[variable]).write_text(contents)
+        with pytest.raises(settings.MistakesError, match=variable) as mistakes:
+            settings.load(environment)
+        assert "secret" not in str(mistakes.value)
+
+    @pytest.mark.parametrize("variable", ["OCR_EDGE_JS_MODULE", "OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE"])
+    def test_a_file_that_is_missing_is_named(self, environment, variable):
+        with pytest.raises(settings.MistakesError, match=variable):
+            settings.load(environment | {variable: "/nowhere"})
+
+    def test_open_mode_needs_none_of_them(self, environment):
+        wrong = dict.fromkeys(("OCR_EDGE_JS_MODULE", "OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE"), "/nowhere")
+        assert settings.load(environment | wrong | {"OCR_EDGE_KEYS": "off"})["OCR_EDGE_KEYS"] == "off"

@@ -1,0 +1,122 @@
+"""Key mode at the edge: its settings, and what becomes of them (standard library only; docs/privacy.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+MODES = ("off", "gateway", "edge")
+DOCUMENT = "keys.json"
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._/+@-]*)?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def _path(text: str) -> str:
+    absolute = text if text.startswith("/") or not text else str(Path.cwd() / text)
+    if not _PATH.fullmatch(absolute):
+        raise ValueError("must be a path of plain characters: nginx would read others as syntax")
+    return absolute
+
+
+def _mode(text: str) -> str:
+    if text not in MODES:
+        raise ValueError("must be off, gateway or edge")
+    return text
+
+
+SETTINGS: tuple[tuple[str, str, Callable[[str], object], str], ...] = (
+    (
+        "OCR_EDGE_KEYS",
+        "off",
+        _mode,
+        "`off`: open mode. `gateway`: the gateway checks keys and signed links, nothing is cached. "
+        "`edge`: signed links are checked here and answered from the cache.",
+    ),
+    (
+        "OCR_EDGE_JS_MODULE",
+        "/usr/lib/nginx/modules/ngx_http_js_module.so",
+        _path,
+        "The module that checks them (Debian: libnginx-mod-http-js).",
+    ),
+    ("OCR_SIGNING_KEY_FILE", "", _path, "The file of signing keys, the same as the gateway's."),
+    (
+        "OCR_API_KEYS_FILE",
+        "",
+        _path,
+        "The gateway's file of API keys, or a copy without `lookup_key`. Named: a key that is not in it is refused "
+        "here. Empty: the gateway refuses it.",
+    ),
+)
+"""Variable, default, reader and meaning of each setting."""
+
+
+def mistakes(values: Mapping[str, object]) -> list[str]:
+    """What keeps key mode from working, one line each."""
+    if values.get("OCR_EDGE_KEYS") != "edge":
+        return []
+    found = []
+    if not Path(str(values["OCR_EDGE_JS_MODULE"])).is_file():
+        found.append(f"OCR_EDGE_JS_MODULE: {values['OCR_EDGE_JS_MODULE']} is not there; install libnginx-mod-http-js")
+    if not values["OCR_SIGNING_KEY_FILE"]:
+        found.append("OCR_SIGNING_KEY_FILE: OCR_EDGE_KEYS=edge needs it")
+    for variable, read in (("OCR_SIGNING_KEY_FILE", _signing_keys), ("OCR_API_KEYS_FILE", _api_key_digests)):
+        try:
+            if values[variable]:
+                read(Path(str(values[variable])))
+        except OSError as error:
+            found.append(f"{variable}: cannot be read: {error.strerror}")
+        except ValueError as error:
+            found.append(f"{variable}: {error}")
+    return found
+
+
+def placeholders(values: Mapping[str, object], folder: Path) -> dict[str, str]:
+    """What the templates' words of key mode stand for in a configuration rendered to ``folder``."""
+    at_edge = values["OCR_EDGE_KEYS"] == "edge"
+    return {
+        "keys": str(values["OCR_EDGE_KEYS"]),
+        "keys_module": f"load_module {values['OCR_EDGE_JS_MODULE']};" if at_edge else "# OCR_EDGE_KEYS is not `edge`.",
+        "js_folder": str(folder / "js"),
+        "keys_document": str(folder / DOCUMENT),
+        # Who may keep a 200: in open mode any shared cache, in key mode an edge that checks signatures (RFC 9213).
+        "storage_word": "$upstream_http_ocr_edge_cache_control" if at_edge else "$upstream_http_cache_control",
+    }
+
+
+def write(folder: Path, values: Mapping[str, object]) -> None:
+    """Write what nginx's JavaScript checks with, for its owner's eyes only; or remove what is there."""
+    document = folder / DOCUMENT
+    document.unlink(missing_ok=True)
+    if values["OCR_EDGE_KEYS"] != "edge":
+        return
+    api_keys = values["OCR_API_KEYS_FILE"]
+    contents = {
+        "signing": _signing_keys(Path(str(values["OCR_SIGNING_KEY_FILE"]))),
+        "digests": dict.fromkeys(_api_key_digests(Path(str(api_keys))), 1) if api_keys else None,
+    }
+    with open(os.open(document, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        json.dump(contents, file)
+
+
+def _signing_keys(path: Path) -> list[str]:
+    keys = path.read_text("ascii", "replace").split()
+    if not keys or not all(map(_DIGEST.fullmatch, keys)):
+        raise ValueError("must have a key of 64 lower-case hex digits on each line")
+    return keys
+
+
+def _api_key_digests(path: Path) -> list[str]:
+    try:
+        document = json.loads(path.read_bytes())
+        lists = [entry["keys"] for entry in document["tenants"].values()] + [document.get("operators", [])]
+        digests = [key["sha256"] for keys in lists for key in keys]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # Without the cause: it may quote the file.
+        raise ValueError("is not a file of API keys") from None
+    if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
+        raise ValueError("has a key without its SHA-256")
+    return digests
