@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -106,6 +107,22 @@ def test_everything_goes_only_when_that_is_confirmed(served, store, purge):
     assert is_known(served, result_id)
     assert purge("--all", "--yes").returncode == 0
     assert not is_known(served, result_id)
+
+
+def test_at_a_terminal_everything_goes_when_that_is_typed(served, store, data):
+    for typed, goes in (("no", False), ("all", True)):
+        result_id = store(108)
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", "purge", "--all"], stdin=theirs, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OCR_DATA_DIR": str(data)}, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.write(ours, typed.encode() + b"\n")
+        _, errors = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert "Every stored result will be deleted" in errors
+        assert (process.returncode, is_known(served, result_id)) == ((0, False) if goes else (2, True))
 
 
 def test_what_a_tenant_has_goes_with_everything_or_by_itself(data, served, store, purge):
