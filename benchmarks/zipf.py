@@ -221,6 +221,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     chance = random.Random(chosen.seed)
     wanted = zipf(chosen.documents, chosen.exponent, chosen.earlier + chosen.lookups, chance)
     earlier, measured = wanted[: chosen.earlier], wanted[chosen.earlier :]
