@@ -79,6 +79,10 @@ class Archive:
         entry = self.store.get(_thumbnail_key(result_id))
         return entry.value if entry else None
 
+    def tenants(self) -> set[str]:
+        """The names of all that have something in the store, known today or not. Raises :class:`StoreError`."""
+        return {key.split("/")[1] for key in self.store.scan(tenant_prefix("*").partition("*")[0])}
+
     def ids(self) -> Iterator[str]:
         """The ids of all stored records, in no particular order. Raises :class:`StoreError`."""
         prefix = _record_key("")

@@ -1,15 +1,17 @@
 """Delete results everywhere: stores, match index, copies, edges.
 
-One of --id, --engine-older-than and --all says which. A deletion that was not confirmed everywhere is counted as
-failed and the exit status is 1: the same command finishes it.
+One of --id, --engine-older-than and --all says which, --tenant whose (default: everybody's). A deletion that was not
+confirmed everywhere is counted as failed and the exit status is 1: the same command finishes it.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,10 @@ from gateway.cli.settings import load
 
 if TYPE_CHECKING:
     from gateway.config import Settings
+    from gateway.purge import EdgePurger
     from gateway.record import Record
+
+log = logging.getLogger(__name__)
 
 NAME = "purge"
 HELP = "delete results from the stores and every edge: by id, by the engine that read them, or all"
@@ -36,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "DATE such as 2026-11-20 or 2026-11-20T08:00+08:00 (without a zone: UTC)",
     )
     which.add_argument("--all", action="store_true", help="every result")
+    parser.add_argument("--tenant", metavar="NAME", help="only what this tenant has, in key mode")
     parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and leave it")
     parser.add_argument("--yes", action="store_true", help="do not ask before deleting everything")
 
@@ -47,8 +53,11 @@ def run(chosen: argparse.Namespace) -> int:
         return 2
     from gateway.identity import is_result_id
     from gateway.store.base import StoreError
-    from gateway.tenants import KeysError
+    from gateway.tenants import TENANT_NAME
 
+    if chosen.tenant is not None and not TENANT_NAME.fullmatch(chosen.tenant):
+        print("--tenant: a name is 1 to 48 lower-case letters, digits and inner hyphens.", file=sys.stderr)
+        return 2
     if wrong := [each for each in chosen.id if not is_result_id(each)]:
         print(f"{len(wrong)} of the ids are none: an id is the file's SHA-256 in lower-case hex.", file=sys.stderr)
         return 2
@@ -64,9 +73,6 @@ def run(chosen: argparse.Namespace) -> int:
         return _purge(settings, chosen, select)
     except StoreError as error:
         print(f"store: {error}", file=sys.stderr)
-        return 1
-    except KeysError as error:
-        print(f"The API keys cannot be used: {error}", file=sys.stderr)
         return 1
 
 
@@ -98,40 +104,36 @@ def _confirmed() -> bool:
 
 
 def _purge(settings: Settings, chosen: argparse.Namespace, select: Callable[[Record], bool]) -> int:
-    from tqdm import tqdm
-
     from gateway.archive import Archive, tenant_prefix
     from gateway.deletion import Deletions
     from gateway.nomination import Nominator
-    from gateway.purge import open_purger
+    from gateway.purge import EdgePurger, open_purger
     from gateway.store import open_journal, open_store
     from gateway.store.scoped import ScopedJournal
     from gateway.sweep import Tally, sweep
-    from gateway.wiring import open_tenants
 
-    store = open_store(settings)
-    journal = open_journal(settings)
-    purger = open_purger(settings)
-    tally = Tally()
-    rest = dict.fromkeys(chosen.id)
-    try:
-        # What is left of the ids is nobody's, or everybody's: of open mode.
-        for name in (*(tenant.name for tenant in open_tenants(settings) or ()), ""):
-            archive = Archive(store).within(name)
-            ids = [wanted for wanted in rest if not name or archive.look_up(wanted) is not None]
-            rest = {wanted: None for wanted in rest if wanted not in ids}
-            if chosen.id and not ids:
-                continue
-            nominator = Nominator(archive.index_keys, ScopedJournal(journal, tenant_prefix(name)))
-            deletions = None if chosen.dry_run else Deletions(archive, nominator, purger)
-            try:
-                shown = tqdm(ids or archive.ids(), total=len(ids) or None, unit=" results", leave=False, disable=None)
-                tally += sweep(shown, archive, deletions, select)
-            finally:
-                nominator.close()
-    finally:
-        purger.close()
-        store.close()
+    with ExitStack() as opened:
+        store = opened.enter_context(closing(open_store(settings)))
+        journal = opened.enter_context(closing(open_journal(settings)))
+        purger = opened.enter_context(closing(open_purger(settings)))
+        archive = Archive(store)
+        # Asked first, it says whether the edges can forget everything at once; it counts when the records are gone.
+        at_once = chosen.all and not chosen.tenant and not chosen.dry_run and _forgets_everything(purger)
+        tally = Tally()
+        rest = list(dict.fromkeys(chosen.id))
+        # What is left of the ids at last is nobody's, or of open mode. Tenants without a key today have results, too.
+        for tenant in [chosen.tenant] if chosen.tenant else [*sorted(archive.tenants()), ""]:
+            own = archive.within(tenant)
+            ids = [wanted for wanted in rest if chosen.tenant or not tenant or own.look_up(wanted) is not None]
+            rest = [wanted for wanted in rest if wanted not in ids]
+            if ids or not chosen.id:
+                deletions = None
+                if not chosen.dry_run:
+                    nominator = Nominator(own.index_keys, ScopedJournal(journal, tenant_prefix(tenant)))
+                    deletions = Deletions(own, nominator, EdgePurger(()) if at_once else purger)
+                tally += sweep(_shown(ids or own.ids(), tenant, len(ids)), own, deletions, select)
+        if at_once and not _forgets_everything(purger):
+            tally.failures["the edges did not confirm that they forgot everything"] += 1
     deleted = "would be deleted" if chosen.dry_run else "deleted"
     print(f"{tally.deleted} {deleted}, {tally.kept} kept, {tally.absent} not there")
     if tally.failures:
@@ -139,3 +141,20 @@ def _purge(settings: Settings, chosen: argparse.Namespace, select: Callable[[Rec
         for reason, count in tally.failures.most_common():
             print(f"  {count} × {reason}", file=sys.stderr)
     return 1 if tally.failures else 0
+
+
+def _shown(ids: Iterable[str], tenant: str, count: int) -> Iterable[str]:
+    from tqdm import tqdm
+
+    return tqdm(ids, tenant, count or None, unit=" results", leave=False, disable=None)
+
+
+def _forgets_everything(purger: EdgePurger) -> bool:
+    from gateway.purge import PurgeFailed
+
+    try:
+        purger.purge_all()
+    except PurgeFailed as error:
+        log.warning("purging everything at once: %s", error)
+        return False
+    return True

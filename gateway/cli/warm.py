@@ -24,9 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", action="append", metavar="URL", help="an edge; may be repeated (default: http://127.0.0.1:8080)"
     )
-    parser.add_argument(
-        "--count", type=_positive, default=10_000, help="most results (default: %(default)s)"
-    )
+    parser.add_argument("--count", type=_positive, default=10_000, help="most results (default: %(default)s)")
     parser.add_argument(
         "--rate", type=float, default=100.0, help="most requests a second to one edge (default: %(default)s)"
     )

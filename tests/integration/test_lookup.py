@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from gateway.client import Client
+from gateway.client import Client, ClientError
 from tests.documents import draw_invoice
 from tests.serving import running
 
@@ -81,3 +81,26 @@ def test_a_job_of_a_client_ends_with_its_result(url):
         assert not client.recognise(invoice.png(), job=True).uploaded
         client.delete(answer.result["id"])
         assert client.look_up(invoice.png()) is None
+
+
+def test_with_an_api_key_a_client_finds_its_own_documents_and_nobody_else_s(tmp_path):
+    keys = tmp_path / "keys.json"
+
+    def new_key(tenant: str) -> str:
+        command = [sys.executable, "-m", "gateway.cli", "keys", "--file", str(keys), "new", tenant]
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    acme, other = new_key("acme"), new_key("other")
+    line = draw_invoice(1).line("价税合计 1280.00")
+    with running("serve", tmp_path / "data", api_keys_file=keys, log_level="WARNING") as served:
+        with Client(served.url, api_key=acme) as client:
+            first = client.recognise(line, layout="line")
+            assert first.uploaded
+            assert first.result["id"] == client.fingerprint(line, layout="line").id
+            assert not client.recognise(line, layout="line").uploaded
+        with Client(served.url, api_key=other) as client:
+            assert client.look_up(line, layout="line") is None
+        with Client(served.url) as client, pytest.raises(ClientError) as caught:
+            client.look_up(line, layout="line")
+        assert caught.value.status == 401

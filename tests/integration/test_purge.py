@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
+from gateway.config import load_settings
+from gateway.store import open_store
 from tests.documents import draw_invoice
 from tests.serving import Served, running
 
@@ -80,8 +85,17 @@ def test_by_engine_or_date_the_older_readings_go(served, store, purge, limit, go
     assert is_known(served, result_id) is not goes
 
 
-@pytest.mark.parametrize("arguments", [("--engine-older-than", "2020-13-45"), ("--engine-older-than", "a b"),
-                                       ("--id", "short"), (), ("--all", "--id", "a" * 64)])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--engine-older-than", "2020-13-45"),
+        ("--engine-older-than", "a b"),
+        ("--id", "short"),
+        ("--all", "--yes", "--tenant", "a/b"),
+        (),
+        ("--all", "--id", "a" * 64),
+    ],
+)
 def test_what_cannot_be_meant_is_refused(purge, arguments):
     done = purge(*arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
@@ -93,6 +107,37 @@ def test_everything_goes_only_when_that_is_confirmed(served, store, purge):
     assert is_known(served, result_id)
     assert purge("--all", "--yes").returncode == 0
     assert not is_known(served, result_id)
+
+
+def test_at_a_terminal_everything_goes_when_that_is_typed(served, store, data):
+    for typed, goes in (("no", False), ("all", True)):
+        result_id = store(108)
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli", "purge", "--all"], stdin=theirs, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OCR_DATA_DIR": str(data)}, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.write(ours, typed.encode() + b"\n")
+        _, errors = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert "Every stored result will be deleted" in errors
+        assert (process.returncode, is_known(served, result_id)) == ((0, False) if goes else (2, True))
+
+
+def test_what_a_tenant_has_goes_with_everything_or_by_itself(data, served, store, purge):
+    stays = store(107)
+    with contextlib.closing(open_store(load_settings(data_dir=data))) as opened:
+        for tenant in ("acme", "closed-long-ago"):
+            for number in range(3):
+                opened.put(f"tenants/{tenant}/results/{number:064x}", b"{}", int(time.time()) + 60)
+        assert purge("--all", "--yes", "--tenant", "acme").returncode == 0
+        left = [key for key in opened.scan("tenants/") if "/results/" in key]
+        assert {key.split("/")[1] for key in left} == {"closed-long-ago"}
+        assert is_known(served, stays)
+        assert purge("--id", f"{2:064x}").returncode == 0, "an id is found wherever it is"
+        assert purge("--all", "--yes").returncode == 0
+        assert [key for key in opened.scan("tenants/") if "/results/" in key] == []
 
 
 def test_an_edge_that_is_away_makes_it_a_failure_that_can_be_repeated(served, store, data, purge, monkeypatch):
