@@ -37,7 +37,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
         )
     )
-    app.register_blueprint(results.blueprint(service, parts.metrics))
+    tagged = settings.cdn_purge_url is not None and settings.cdn_purge_by == "tag"
+    app.register_blueprint(results.blueprint(service, parts.metrics, settings.stale_if_error, tagged))
     app.register_blueprint(jobs.blueprint(parts.jobs))
     app.register_blueprint(health.blueprint(parts.report, parts.metrics))
     app.register_blueprint(page.blueprint())

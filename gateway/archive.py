@@ -79,6 +79,11 @@ class Archive:
         entry = self.store.get(_thumbnail_key(result_id))
         return entry.value if entry else None
 
+    def ids(self) -> Iterator[str]:
+        """The ids of all stored records, in no particular order. Raises :class:`StoreError`."""
+        prefix = _record_key("")
+        return (key.removeprefix(prefix) for key in self.store.scan(prefix))
+
     def index_keys(self) -> Iterator[str]:
         """The keys of all nomination entries. Raises :class:`StoreError`."""
         return self.store.scan("index/")

@@ -104,9 +104,58 @@ class Settings(BaseSettings):
         le=WEEK_SECONDS,
         description="Lifetime of a result, counted from its reading; no tier and no copy extends it.",
     )
+    stale_if_error: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Seconds past its end for which caches may answer a result while no gateway is there; 0: none.",
+    )
     match: Literal["exact", "near"] = Field(
         "near",
         description="`near` also answers from verified copies of known documents; `exact` never does.",
+    )
+    match_shadow: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the answers from copies that are read afterwards and compared, when the reader is idle.",
+    )
+    # A limit that is lowered costs lines to be read again; none can be raised above what was measured to be safe.
+    match_least_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.13,
+        description="Stroke residual a line may have on the cleanest page; lower: more lines are read again.",
+    )
+    match_most_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.20,
+        description="Stroke residual a line may have on the noisiest page; lower: more lines of poor copies are read.",
+    )
+    match_least_ideograph_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.115,
+        description="`OCR_MATCH_LEAST_LIMIT` for lines with ideographs, some of which differ in one short stroke.",
+    )
+    match_most_ideograph_limit: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.14,
+        description="`OCR_MATCH_MOST_LIMIT` for lines with ideographs.",
+    )
+    match_most_outside: float | None = Field(
+        None,
+        ge=0.05,
+        le=0.20,
+        description="Ink outside all lines that only one picture may have; lower: fainter stamps and marks are a miss.",
+    )
+    match_doubtful_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of a page's lines that may be read again; with more in doubt the whole page is read.",
     )
 
     # --- stores ---------------------------------------------------------------------------
@@ -152,6 +201,13 @@ class Settings(BaseSettings):
     read_timeout: float = Field(60.0, gt=0, le=3600, description="Deadline of one reading.")
     queue_limit: int = Field(64, ge=1, le=100_000, description="Readings that may wait; more are refused with 503.")
     engine: Literal["onnx", "torch"] = Field("onnx", description="Inference engine; `torch` needs the `[torch]` extra.")
+    second_reader: Literal["off", "ppocr"] = Field(
+        "ppocr",
+        description="`ppocr`: PP-OCRv6 small reads doubtful lines again, and the better reading counts.",
+    )
+    second_reader_below: float = Field(
+        0.7, ge=0, le=1, description="Lines scored under this are doubtful; what 0 and 1 cost is in recogniser.md."
+    )
 
     # --- who may ask ----------------------------------------------------------------------
     api_keys_file: Path | None = Field(
@@ -170,6 +226,21 @@ class Settings(BaseSettings):
         description="Admin address of each edge, such as `http://edge:8081`, comma-separated; deletions wait for all.",
     )
     edge_purge_timeout: float = Field(2.0, gt=0, le=30, description="Longest wait for one edge to purge.")
+    shield_purge_urls: WebAddresses = Field(
+        (),
+        description="Admin address of each shield, the edges that the others fill themselves from; purged before them.",
+    )
+    cdn_purge_url: Annotated[str | None, AfterValidator(_is_web_address)] = Field(
+        None,
+        description="Where a CDN in front takes purges: JSON by POST, in Cloudflare's shape; deletions wait for it.",
+    )
+    cdn_purge_token: SecretStr | None = Field(None, description="Bearer token for that address.")
+    cdn_purge_by: Literal["url", "tag"] = Field(
+        "url", description="Purge by `url`, or by `tag`: answers then carry `Cache-Tag` and `Surrogate-Key`."
+    )
+    cdn_public_urls: WebAddresses = Field(
+        (), description="Base URLs under which clients reach results through the CDN, comma-separated."
+    )
     cors_origins: Annotated[CommaSeparated, AfterValidator(_are_origins)] = Field(
         (),
         description="Origins whose pages may call the API, comma-separated; `*` allows any.",
@@ -182,10 +253,16 @@ class Settings(BaseSettings):
             mistakes.append("OCR_READER=queue needs OCR_REDIS_URL")
         if self.web_processes > 1 and self.reader == "local":
             mistakes.append("OCR_WEB_PROCESSES above 1 needs OCR_READER=queue")
+        for least, most in (("least_limit", "most_limit"), ("least_ideograph_limit", "most_ideograph_limit")):
+            low, high = getattr(self, f"match_{least}"), getattr(self, f"match_{most}")
+            if low is not None and high is not None and low > high:
+                mistakes.append(f"OCR_MATCH_{least.upper()} is above OCR_MATCH_{most.upper()}")
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             mistakes.append("OCR_S3_ACCESS_KEY and OCR_S3_SECRET_KEY are set together or not at all")
         if self.s3_bucket is None and self.s3_endpoint is not None:
             mistakes.append("OCR_S3_ENDPOINT needs OCR_S3_BUCKET")
+        if self.cdn_purge_url is not None and self.cdn_purge_by == "url" and not self.cdn_public_urls:
+            mistakes.append("OCR_CDN_PURGE_BY=url needs OCR_CDN_PUBLIC_URLS")
         if self.signing_key_file is not None and self.api_keys_file is None:
             mistakes.append("OCR_SIGNING_KEY_FILE needs OCR_API_KEYS_FILE: in open mode nothing is signed")
         if mistakes:

@@ -43,6 +43,24 @@ class Metrics:
         self._verifications = Histogram(
             "ocr_verification_cpu_seconds", "CPU time of one verification.", buckets=SECONDS, registry=registry
         )
+        self._rereadings = Counter(
+            "ocr_rereadings_total",
+            "Nominees of which lines were read again: the record confirmed, lines changed, or refuted (a miss).",
+            ["outcome"],
+            registry=registry,
+        )
+        self._reread_lines = Counter(
+            "ocr_reread_lines_total",
+            "Lines read again for partial answers, by whether their text is the record's.",
+            ["text"],
+            registry=registry,
+        )
+        self._shadows = Counter(
+            "ocr_shadow_readings_total",
+            "Answers by look that were read afterwards: all agree, noise of the reader, or digits that differ.",
+            ["outcome"],
+            registry=registry,
+        )
         self._degraded = Counter(
             "ocr_store_failures_total",
             "Store operations that failed and were worked around.",
@@ -79,9 +97,17 @@ class Metrics:
             self._reasons.labels(reason).inc()
         self._verifications.observe(cpu_seconds)
 
-    def refuted(self) -> None:
-        """Lines in doubt, read again, did not read as recorded: the nominee was another document after all."""
-        self._verdicts.labels("refuted").inc()
+    def reread(self, outcome: str, lines: int = 0, changed: int = 0) -> None:
+        """A nominee's doubtful lines were read again: ``confirmed`` as recorded, ``changed``, or ``refuted``, so that
+        the page had to be read. ``lines`` were read, ``changed`` of them took another text."""
+        self._rereadings.labels(outcome).inc()
+        self._reread_lines.labels("unchanged").inc(lines - changed)
+        self._reread_lines.labels("changed").inc(changed)
+
+    def shadowed(self, outcome: str) -> None:
+        """An answer by look was read afterwards: ``agree``, ``noise``, ``digits``; or was not: ``dropped``,
+        ``failed``."""
+        self._shadows.labels(outcome).inc()
 
     def degraded(self, tier: str, operation: str) -> None:
         """A store failed and the request went on without it."""
@@ -106,6 +132,8 @@ class Metrics:
         lookups: dict[str, float] = defaultdict(float)
         readings = {"count": 0.0, "seconds": 0.0}
         verdicts: dict[str, float] = {}
+        rereadings: dict[str, float] = {}
+        shadows: dict[str, float] = defaultdict(float)
         for family in self._collector().collect():
             for sample in family.samples:
                 if sample.name == "ocr_answers_total":
@@ -114,11 +142,16 @@ class Metrics:
                     lookups[sample.labels["found"]] = sample.value
                 elif sample.name == "ocr_verdicts_total":
                     verdicts[sample.labels["verdict"]] = sample.value
+                elif sample.name == "ocr_rereadings_total":
+                    rereadings[sample.labels["outcome"]] = sample.value
+                elif sample.name == "ocr_shadow_readings_total":
+                    shadows[sample.labels["outcome"]] = sample.value
                 elif sample.name == "ocr_reading_seconds_count":
                     readings["count"] = sample.value
                 elif sample.name == "ocr_reading_seconds_sum":
                     readings["seconds"] = sample.value
         total = sum(answers.values())
+        compared = sum(shadows[outcome] for outcome in ("agree", "noise", "digits"))
         return {
             "recognitions": {
                 "total": int(total),
@@ -143,6 +176,13 @@ class Metrics:
                 "mean_ms": round(1000 * readings["seconds"] / readings["count"], 1) if readings["count"] else 0.0,
             },
             "verdicts": {verdict: int(count) for verdict, count in sorted(verdicts.items())},
+            "rereadings": {
+                outcome: int(rereadings.get(outcome, 0)) for outcome in ("confirmed", "changed", "refuted")
+            },
+            "shadow_readings": {
+                **{outcome: int(shadows[outcome]) for outcome in ("agree", "noise", "digits", "dropped", "failed")},
+                "digits_rate": _ratio(shadows["digits"], compared),
+            },
         }
 
     def _collector(self) -> CollectorRegistry:

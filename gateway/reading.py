@@ -91,7 +91,10 @@ def read_and_store(
         left = timeout - (time.monotonic() - started)
         if left <= 0:
             raise ReadingTimedOut("The reading ran over its deadline; send fewer pages (`pages=`) or a smaller image.")
-        lines += (PageLine(line.text, line.score, line.box, number) for line in reader.read(page, options.layout, left))
+        lines += (
+            PageLine(line.text, line.score, line.box, number, line.reader)
+            for line in reader.read(page, options.layout, left)
+        )
     elapsed = time.monotonic() - started
     now = time.time()
     expires_at = int(now) + ttl

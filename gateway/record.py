@@ -25,13 +25,15 @@ class RecordError(ValueError):
 class PageLine:
     """One text line. ``box``: four corners clockwise from the text's top-left, pixels of the upright page.
 
-    ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload.
+    ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload. ``reader``: which
+    recogniser's reading it is.
     """
 
     text: str
     score: float
     box: tuple[Point, ...]
     page: int = 1
+    reader: str = "crnn"
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -60,13 +62,24 @@ class ImageFacts:
 class Match:
     """Where the lines came from: ``source`` is the id of the document that was read.
 
-    ``distance``: bits between the two pHashes. ``reread_lines``: lines read again from this upload's own pixels.
+    ``distance``: bits between the two pHashes. ``reread_lines``: lines read again from this upload's own pixels;
+    ``changed_lines`` of them have another text than the source's.
     """
 
     kind: MatchKind
     source: str
     distance: int = 0
     reread_lines: int = 0
+    changed_lines: int = 0
+
+    @property
+    def of_another_document(self) -> bool:
+        """Whether the source differs from this document: who has this one may not learn the other one's id."""
+        return self.changed_lines > 0
+
+    def answered_as(self, kind: MatchKind) -> Match:
+        """How an upload matched that is answered with the lines of a stored record which matched like this."""
+        return Match(kind, self.source, changed_lines=self.changed_lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +128,7 @@ class Record:
             if fields.pop("version") != RECORD_VERSION:
                 raise RecordError("another record version")
             lines = tuple(
-                PageLine(line["text"], line["score"], tuple((x, y) for x, y in line["box"]), line["page"])
+                PageLine(**line | {"box": tuple((x, y) for x, y in line["box"])})
                 for line in fields.pop("lines")
             )
             image = fields.pop("image")

@@ -44,7 +44,13 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         "success": True,
         "text": text,
         "lines": [
-            {"text": line.text, "score": round(line.score, 4), "box": _points(line), "page": line.page}
+            {
+                "text": line.text,
+                "score": round(line.score, 4),
+                "box": _points(line),
+                "page": line.page,
+                "reader": line.reader,
+            }
             for line in lines
         ],
         "boxes": [[round(value, 1) for value in line.bounds] for line in lines],
@@ -63,7 +69,7 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         },
         "match": {
             "kind": match.kind,
-            "source": match.source,
+            "source": record.id if match.of_another_document else match.source,
             "distance": match.distance,
             "reread_lines": match.reread_lines,
         },

@@ -1,7 +1,7 @@
 """The one flow from an upload to its record; the only place that says HIT, PARTIAL or MISS.
 
-exact (the bytes are known) → pixels (the decoded image is known) → near (a verified copy of a known document)
-→ a reading. Everything cheaper is tried before anything dearer.
+exact (the bytes are known) → pixels (the decoded image is known) → near (a verified copy of a known document, or a
+corrected version of it whose changed lines are read) → a reading. Everything cheaper is tried before anything dearer.
 """
 
 from __future__ import annotations
@@ -9,30 +9,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-import numpy as np
-
 from gateway.archive import Archive, Found
-from gateway.errors import Overloaded, StoreUnavailable
-from gateway.identity import Options, hamming, options_suffix, result_id
+from gateway.deletion import Deletions
+from gateway.errors import Overloaded, Refusal, StoreUnavailable
+from gateway.identity import Options, result_id
 from gateway.image import ImageLimits, PageRange, decode
-from gateway.matching import Query, Verdict, fingerprint, verify
 from gateway.metrics import Metrics
+from gateway.near import NearMatcher
 from gateway.nomination import Nominator
 from gateway.purge import EdgePurger, PurgeFailed
 from gateway.readers.base import Readings, ReadingTask, no_progress
 from gateway.reading import Progress, can_be_matched, image_facts
 from gateway.record import Match, PageLine, Record
+from gateway.shadow import Shadow
 from gateway.singleflight import SingleFlight
 from gateway.store.base import StoreError
 from gateway.tenants import Tenant
 from gateway.thumbnail import thumbnail
 from worker import memory
-from worker.types import Box
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,6 @@ Word = Literal["HIT", "PARTIAL", "MISS"]
 
 Answer = TypeVar("Answer")
 
-NOMINEES = 3
 RETRY_AFTER_SECONDS = 5
 
 
@@ -73,22 +71,26 @@ class Service:
         metrics: Metrics,
         limits: ImageLimits,
         *,
-        near: bool = True,
+        near: NearMatcher | None = None,
+        shadow: Shadow | None = None,
         at_once: int = 12,
         admissions: threading.Semaphore | None = None,
         tenant: Tenant | None = None,
     ) -> None:
-        """``near``: whether copies are matched by their look. ``at_once``: uploads that may be decoded, matched or read
-        at the same time; more are refused, so that known documents are answered however many unknown ones come.
-        ``admissions``: what counts them, where several services share one limit. ``tenant``: whose service it is, in
-        key mode; archive, readings and nominator are then its own."""
+        """``near``: matches copies by their look; without it none are. ``shadow``: checks such answers afterwards.
+        ``at_once``: uploads that may be decoded, matched or read at the same time; more are refused, so that known
+        documents are answered however many unknown ones come. ``admissions``: what counts them, where several services
+        share one limit. ``tenant``: whose service it is, in key mode; archive, readings and nominator are then its
+        own."""
         self._archive = archive
         self._readings = readings
         self._nominator = nominator
         self._purger = purger
+        self._deletions = Deletions(archive, nominator, purger)
         self._metrics = metrics
         self._limits = limits
         self._near = near
+        self._shadow = shadow
         self._flights: SingleFlight[Outcome] = SingleFlight()
         self._admissions = admissions or threading.BoundedSemaphore(at_once)
         self.tenant = tenant
@@ -135,11 +137,7 @@ class Service:
         Raises :class:`StoreUnavailable` when a store or an edge did not confirm: asking again finishes the work.
         """
         try:
-            self._archive.note_deletion(wanted)
-            record = self._forget(wanted)
-            self._forget_copies(wanted)
-            if record and record.match.source != wanted:
-                self._archive.forget_copy(record.match.source, wanted)
+            self._deletions.delete(wanted)
         except (StoreError, PurgeFailed) as error:
             log.error("deletion of %s… is incomplete: %s", wanted[:8], error)
             raise StoreUnavailable(
@@ -169,8 +167,8 @@ class Service:
             outcome = self._same_pixels(task, found)
             if outcome:
                 return outcome
-        if mode == "near" and self._near and can_be_matched(document, options):
-            outcome = self._near_match(task)
+        if mode == "near" and self._near is not None and can_be_matched(document, options):
+            outcome = self._near_match(task, self._near)
             if outcome:
                 return outcome
         return self._read(task, progress, replaces=mode == "none")
@@ -194,85 +192,48 @@ class Service:
         """After a fresh reading: nothing of an older one may answer, in copies of it or at an edge."""
         try:
             self._purger.purge(wanted)
-            self._forget_copies(wanted)
+            self._deletions.delete_copies(wanted)
         except (StoreError, PurgeFailed) as error:
             raise StoreUnavailable(
                 "The new reading is stored, but an older one may still be answered somewhere; repeat the request.",
                 retry_after=RETRY_AFTER_SECONDS,
             ) from error
 
-    def _forget(self, wanted: str) -> Record | None:
-        """Remove a record everywhere, the edges last: what they fetch after that is not there. Returns it."""
-        record = self._archive.delete(wanted)
-        self._nominator.remove(wanted)
-        self._purger.purge(wanted)
-        return record
-
-    def _forget_copies(self, source: str) -> None:
-        """Remove what was copied from ``source``. Its record is gone or replaced, so no new copy passes its check."""
-        for copy in self._archive.copies(source):
-            if self._archive.is_copy_of(copy, source):
-                self._forget(copy)
-            self._archive.forget_copy(source, copy)
-
     def _same_pixels(self, task: ReadingTask, found: Found) -> Outcome | None:
         source = found.record
         if source.id == task.result_id:
             return _exact(found)
-        match = Match("pixels", source.match.source)
-        return self._copy(task, source, match, source.lines, "HIT")
+        return self._copy(task, source, source.match.answered_as("pixels"), source.lines)
 
-    def _near_match(self, task: ReadingTask) -> Outcome | None:
-        """The lines of a known document that this upload is verified to be a copy of, or ``None``."""
-        page = task.document.pages[0]
-        look = fingerprint(page, task.facts.phash)
-        if look is None:
-            return None
-        query = Query(page)
-        for nominee in self._nominator.nominate(look, NOMINEES):
-            if options_suffix(nominee.id) != task.options.suffix():
-                continue
-            found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
-            if found is None or proof is None or not proof.is_of([line.box for line in found.record.lines]):
-                continue
-            started = time.thread_time()
-            verdict = verify(proof, query, [line.text for line in found.record.lines])
-            self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
-            outcome = self._judge(task, found.record, verdict)
-            if outcome or verdict.kind == "doubtful":  # lines are read again for one nominee at most: it costs
+    def _near_match(self, task: ReadingTask, near: NearMatcher) -> Outcome | None:
+        for found in near.matches(task):
+            outcome = self._copy(task, found.source, found.match, found.lines)
+            if outcome:
+                if self._shadow is not None and outcome.match == found.match:
+                    self._shadow.consider(task, outcome.record, self._distrust)
                 return outcome
         return None
 
-    def _judge(self, task: ReadingTask, source: Record, verdict: Verdict) -> Outcome | None:
-        if verdict.kind == "different":
-            return None
-        boxes = [_box(corners) for corners in verdict.boxes]
-        lines = [replace(line, box=box) for line, box in zip(source.lines, boxes, strict=True)]
-        word: Word = "HIT"
-        if verdict.kind == "doubtful":
-            # Lines that differ say that this is another document: what is taken over must be beyond doubt.
-            again = self._readings.reread(task, [boxes[number] for number in verdict.doubtful])
-            if any(
-                reading.text != source.lines[number].text
-                for number, reading in zip(verdict.doubtful, again, strict=True)
-            ):
-                self._metrics.refuted()
-                return None
-            word = "PARTIAL"
-            for number, reading in zip(verdict.doubtful, again, strict=True):
-                lines[number] = replace(lines[number], score=reading.score)
-        match = Match(
-            "near" if word == "HIT" else "partial",
-            source.id,
-            hamming(task.facts.phash, source.image.phash),
-            len(verdict.doubtful) if word == "PARTIAL" else 0,
-        )
-        return self._copy(task, source, match, lines, word)
+    def _distrust(self, task: ReadingTask, copy: Record) -> None:
+        """Put a reading of its own in the place of ``copy``, which has other figures; without one, nothing."""
+        found = self._archive.find(copy.id)
+        if found is None or found.record != copy:
+            return
+        try:
+            if self._read(task, no_progress, replaces=True).stored:
+                return
+        except Refusal as error:
+            log.warning("%s… could not be read in the place of a copy: %s", copy.id[:8], error.slug)
+        try:
+            self._deletions.withdraw(copy.id)
+            self._archive.forget_copy(copy.match.source, copy.id)
+        except (StoreError, PurgeFailed) as error:
+            log.error("%s… may still be answered as a copy: %s", copy.id[:8], error)
 
-    def _copy(
-        self, task: ReadingTask, source: Record, match: Match, lines: list[PageLine] | tuple[PageLine, ...], word: Word
-    ) -> Outcome | None:
-        """Keep ``source``'s reading under this upload's own id; ``None`` when the source changed or went meanwhile."""
+    def _copy(self, task: ReadingTask, source: Record, match: Match, lines: Sequence[PageLine]) -> Outcome | None:
+        """Keep what comes from ``source``'s reading under this upload's own id, for as long as that reading has to
+        live; ``None`` when the source changed or went meanwhile."""
+        word: Word = "PARTIAL" if match.kind == "partial" else "HIT"
         copy = source.copied_to(task.result_id, task.facts, match, lines)
         try:
             kept = self._archive.save_copy(copy, thumbnail(task.document.pages[0]))
@@ -288,7 +249,7 @@ class Service:
             deleted = self._archive.was_deleted_since(copy.id, task.asked_at)
             if current is not None and current.record == source and not deleted:
                 return Outcome(copy, word, match, detail=match.kind)
-            self._forget(copy.id)
+            self._deletions.withdraw(copy.id)
             self._archive.forget_copy(source.id, copy.id)
         except (StoreError, PurgeFailed) as error:
             raise StoreUnavailable(
@@ -309,9 +270,4 @@ def _certainly(look_up: Callable[[], Answer]) -> Answer:
 
 
 def _exact(found: Found) -> Outcome:
-    stored = found.record.match
-    return Outcome(found.record, "HIT", Match("exact", stored.source), detail=found.tier)
-
-
-def _box(corners: np.ndarray) -> Box:
-    return tuple((float(x), float(y)) for x, y in corners)
+    return Outcome(found.record, "HIT", found.record.match.answered_as("exact"), detail=found.tier)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.archive import Archive
 from gateway.config import Settings
 from gateway.image import ImageLimits
 from gateway.jobs import Jobs
-from gateway.matching import use_one_thread
+from gateway.matching import DEFAULT_THRESHOLDS, Thresholds, use_one_thread
 from gateway.metrics import Metrics
+from gateway.near import NearMatcher
 from gateway.nomination import Nominator
-from gateway.purge import EdgePurger
+from gateway.purge import EdgePurger, open_purger
 from gateway.readers.base import Readings
 from gateway.reading import warm_up
 from gateway.service import Service
+from gateway.shadow import Shadow
 from gateway.signing import Signer
 from gateway.store import open_journal, open_store
 from gateway.store.base import Store
@@ -27,6 +29,15 @@ from worker import memory
 JOB_THREADS = 4
 # A job's lease outlasts one reading; then another process may take the job over.
 LEASE_MARGIN_SECONDS = 30.0
+# Of the matcher's thresholds, those that settings named `match_...` may make stricter.
+CHOSEN_THRESHOLDS = (
+    "least_limit",
+    "most_limit",
+    "least_ideograph_limit",
+    "most_ideograph_limit",
+    "most_outside",
+    "doubtful_share",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class Parts:
     metrics: Metrics
     purger: EdgePurger
     service: Service
+    shadow: Shadow
     jobs: Jobs
     services: Services
     signer: Signer | None = None
@@ -74,6 +86,7 @@ class Parts:
         self.services.close()
         self.nominator.close()
         self.readings.close()
+        self.shadow.close()
         self.purger.close()
         self.store.close()
 
@@ -95,11 +108,13 @@ def assemble(settings: Settings) -> Parts:
     nominator = Nominator(archive.index_keys, journal)
     if tenants is None:
         nominator.start()
-    purger = EdgePurger(settings.edge_purge_urls, settings.edge_purge_timeout)
+    purger = open_purger(settings)
+    shadow = Shadow(readings, metrics, settings.match_shadow)
     at_once = uploads_at_once(settings.web_threads)
     admissions = threading.BoundedSemaphore(at_once)
 
     def build(tenant: Tenant | None, archive: Archive, readings: Readings, nominator: Nominator) -> Service:
+        matcher = NearMatcher(archive, readings, nominator, metrics, thresholds(settings))
         return Service(
             archive,
             readings,
@@ -107,7 +122,8 @@ def assemble(settings: Settings) -> Parts:
             purger,
             metrics,
             image_limits(settings),
-            near=settings.match == "near",
+            near=matcher if settings.match == "near" else None,
+            shadow=shadow,
             admissions=admissions,
             tenant=tenant,
         )
@@ -126,8 +142,15 @@ def assemble(settings: Settings) -> Parts:
     jobs.resume()
     warm_up()
     return Parts(
-        settings, store, archive, readings, nominator, metrics, purger, service, jobs, services, open_signer(settings)
+        settings, store, archive, readings, nominator, metrics, purger, service, shadow, jobs, services,
+        open_signer(settings),
     )
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """The measured ones, where the settings are not stricter."""
+    chosen = {name: getattr(settings, f"match_{name}") for name in CHOSEN_THRESHOLDS}
+    return replace(DEFAULT_THRESHOLDS, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def open_tenants(settings: Settings) -> Tenants | None:

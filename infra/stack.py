@@ -71,6 +71,26 @@ def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
     return _VARIABLE.sub(fill, value)
 
 
+def chosen(services: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    """The services that Compose starts: those without a profile, and those of the profiles in ``COMPOSE_PROFILES``.
+
+    What they depend on and is not among them is left out, as ``required: false`` has it.
+    """
+    profiles = set(variables.get("COMPOSE_PROFILES", "").split(","))
+    found = {
+        name: service
+        for name, service in services.items()
+        if not service.get("profiles") or profiles & set(service["profiles"])
+    }
+    for name, service in found.items():
+        waits = service.get("depends_on", {})
+        if absent := [other for other, how in waits.items() if other not in found and how.get("required", True)]:
+            raise StackError(f"{name} depends on {', '.join(absent)}, which is not started")
+        if waits:
+            found[name] = service | {"depends_on": {other: how for other, how in waits.items() if other in found}}
+    return found
+
+
 def required_variables(text: str) -> set[str]:
     """The variables without which Compose refuses the file."""
     return {match["name"] for match in _VARIABLE.finditer(text) if (match["how"] or "").endswith("?")}
@@ -182,16 +202,27 @@ class Stack:
     """The services of the file, here."""
 
     def __init__(
-        self, folder: Path, edge_port: int, environment: Mapping[str, str], say: Callable[[str, str], None]
+        self,
+        folder: Path,
+        edge_port: int,
+        environment: Mapping[str, str],
+        say: Callable[[str, str], None],
+        levels: bool = False,
     ) -> None:
         self._say = say
         self._environment = dict(environment)
         text = COMPOSE.read_text(encoding="utf-8")
-        secrets_made = {name: secrets.token_hex(16) for name in required_variables(text)}
-        self._services: dict[str, Any] = interpolate(yaml.safe_load(text), secrets_made | self._environment)["services"]
+        variables = {name: secrets.token_hex(16) for name in required_variables(text)}
+        file = yaml.safe_load(text)
+        if levels:
+            variables |= file["x-levels"]
+        variables |= self._environment
+        self._services: dict[str, Any] = chosen(interpolate(file, variables)["services"], variables)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
-        names = ["edge:8080", "edge:8081", "gateway:5000", "redis:6379", "s3:8333"]
+        edges = [name for name, service in self._services.items() if service["image"] == "ocr-edge"]
+        names = [f"{name}:{port}" for name in edges for port in (8080, 8081)]
+        names += ["gateway:5000", "redis:6379", "s3:8333"]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.places = Places(self.folder, ports | ({"edge:8080": edge_port} if edge_port else {}))
         self._programs: list[Program] = []
@@ -202,6 +233,15 @@ class Stack:
     def url(self) -> str:
         """The edge's address."""
         return f"http://127.0.0.1:{self.places.ports['edge:8080']}"
+
+    @property
+    def further_urls(self) -> dict[str, str]:
+        """The addresses of the other edges that are published, by service."""
+        return {
+            name: f"http://127.0.0.1:{self.places.ports[f'{name}:8080']}"
+            for name, service in self._services.items()
+            if name != "edge" and service.get("ports")
+        }
 
     def order(self) -> list[str]:
         """Service names, each after those it depends on."""
@@ -287,8 +327,8 @@ class Stack:
     def _adapt(self, name: str, command: list[str]) -> tuple[list[str], dict[str, str]]:
         """The parts of a command that a container's image or network decides, for this machine."""
         port = self.places.ports
-        if name == "edge":
-            render = [sys.executable, str(INFRA / "nginx" / "render.py"), str(self.folder / "edge-conf"), "--run"]
+        if self._services[name]["image"] == "ocr-edge":
+            render = [sys.executable, str(INFRA / "nginx" / "render.py"), str(self.folder / f"{name}-conf"), "--run"]
             # As everything here: the user who started it. nginx's own choice could not enter a home folder.
             return render, {"OCR_EDGE_USER": "root"} if os.geteuid() == 0 else {}
         if name == "redis":
@@ -364,6 +404,7 @@ def main() -> int:
     parser.add_argument(
         "--port", type=int, default=int(os.environ.get("PORT", "8080")), help="the edge's; 0: a free one"
     )
+    parser.add_argument("--levels", action="store_true", help="two edges in front of two shields (x-levels)")
     arguments = parser.parse_args()
     lock = threading.Lock()
 
@@ -374,9 +415,11 @@ def main() -> int:
     with _stop_signals() as stop:
         stack = None
         try:
-            stack = Stack(arguments.folder, arguments.port, os.environ, say)
+            stack = Stack(arguments.folder, arguments.port, os.environ, say, arguments.levels)
             stack.start(stop.is_set)
             if not stop.is_set():
+                for name, url in stack.further_urls.items():
+                    print(f"{name} is on {url}", flush=True)
                 print(f"ready on {stack.url}", flush=True)
             while not stop.wait(POLL_SECONDS):
                 stack.check()

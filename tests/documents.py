@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -47,10 +48,11 @@ class Invoice:
         return buffer.getvalue()
 
 
-def draw_invoice(seed: int, rows: int = 6, number: str = "") -> Invoice:
+def draw_invoice(seed: int, rows: int = 6, number: str = "", corrections: Mapping[int, str] | None = None) -> Invoice:
     """An A4-wide e-invoice at 144 dpi (1190 × 862 pixels, more with many rows); equal seeds give equal pages.
 
-    ``number``: its 20 digits instead of drawn ones.
+    ``number``: its 20 digits instead of drawn ones. ``corrections``: other texts for some lines, by their number in
+    ``texts``.
     """
     chance = random.Random(seed)
     image = Image.new("RGB", (1190, 598 + 44 * rows), "white")
@@ -59,6 +61,7 @@ def draw_invoice(seed: int, rows: int = 6, number: str = "") -> Invoice:
     texts, boxes = [], []
 
     def put(x: int, y: int, text: str, size: int = 20) -> None:
+        text = (corrections or {}).get(len(texts), text)
         draw.text((x, y), text, _INK, fonts[size])
         texts.append(text)
         boxes.append(draw.textbbox((x, y), text, fonts[size]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,13 +13,16 @@ from PIL import Image, ImageDraw, ImageFont
 from gateway.archive import Archive
 from gateway.identity import pixel_digest
 from gateway.image import ImageLimits
+from gateway.matching import DEFAULT_THRESHOLDS, Thresholds
 from gateway.metrics import Metrics
+from gateway.near import NearMatcher
 from gateway.nomination import Nominator
 from gateway.purge import EdgePurger
 from gateway.readers.base import ReadingTask, no_progress
 from gateway.reading import Reading, read_and_store
 from gateway.record import EngineFacts
 from gateway.service import Service
+from gateway.shadow import Shadow
 from gateway.store.journal import NoJournal
 from gateway.tenancy import Services
 from gateway.tenants import Tenants
@@ -37,6 +40,9 @@ ROWS = (
 )
 
 
+PAGE_WIDTH = 900
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A drawn page with its true lines."""
@@ -52,16 +58,21 @@ class Drawing:
 
 def draw_invoice(number: int) -> Drawing:
     """One filling of a template: two of its lines show ``number``."""
-    image = Image.new("RGB", (900, 640), "white")
+    return draw_page([template.format(number=number) for template in ROWS])
+
+
+def draw_page(texts: Sequence[str]) -> Drawing:
+    """``texts`` one below the other; an empty one leaves its place blank."""
+    image = Image.new("RGB", (PAGE_WIDTH, 640), "white")
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(30)
     lines = []
-    for row, template in enumerate(ROWS):
-        text = template.format(number=number)
+    for row, text in enumerate(texts):
         left, top = 60, 50 + 68 * row
-        draw.text((left, top), text, "black", font)
-        x1, y1, x2, y2 = draw.textbbox((left, top), text, font)
-        lines.append(Line(text, 0.97, ((x1, y1), (x2, y1), (x2, y2), (x1, y2))))
+        if text:
+            draw.text((left, top), text, "black", font)
+            x1, y1, x2, y2 = draw.textbbox((left, top), text, font)
+            lines.append(Line(text, 0.97, ((x1, y1), (x2, y1), (x2, y2), (x1, y2))))
     return Drawing(np.asarray(image), tuple(lines))
 
 
@@ -72,6 +83,7 @@ class ScriptedReader:
     engine: EngineFacts = field(default_factory=lambda: EngineFacts("scripted", "1"))
     known: dict[str, tuple[Line, ...]] = field(default_factory=dict)
     reread_text: Callable[[str], str] = lambda text: text
+    reread_score: float = 0.9
     on_read: Callable[[], None] = lambda: None
     reads: int = 0
     rereads: int = 0
@@ -87,18 +99,27 @@ class ScriptedReader:
 
     def read_lines(self, page: np.ndarray, boxes, timeout: float) -> list[LineReading]:
         self.rereads += len(boxes)
-        everything = [line for lines in self.known.values() for line in lines]
+        everything = tuple(line for lines in self.known.values() for line in lines)
         lines = self.known.get(pixel_digest([page]), everything)
-        return [LineReading(self.reread_text(_nearest(lines, box).text), 0.9) for box in boxes]
+        scale = page.shape[1] / PAGE_WIDTH if lines is everything else 1.0
+        return [self._read_at(lines, scale, box) for box in boxes]
 
-
-def _nearest(lines: list[Line], box) -> Line:
-    centre = np.mean(box, axis=0)
-    return min(lines, key=lambda line: float(np.linalg.norm(np.mean(line.box, axis=0) - centre)))
+    def _read_at(self, lines: Sequence[Line], scale: float, box) -> LineReading:
+        """The line whose middle is at the box's height; in an unknown page, which is taken for a copy, scaled."""
+        x, y = np.mean(box, axis=0)
+        top, bottom = min(y for _, y in box), max(y for _, y in box)
+        places = {line: np.mean(line.box, axis=0) * scale for line in lines}
+        there = [line for line, (_, middle) in places.items() if top <= middle <= bottom]
+        if not there:
+            return LineReading("", 0.0)
+        nearest = min(there, key=lambda line: float(np.hypot(places[line][0] - x, places[line][1] - y)))
+        return LineReading(self.reread_text(nearest.text), self.reread_score)
 
 
 class ScriptedReadings:
     """The real reading procedure over a scripted reader."""
+
+    is_idle = True
 
     def __init__(self, reader: ScriptedReader, archive: Archive, ttl: int) -> None:
         self.reader, self._archive, self._ttl = reader, archive, ttl
@@ -118,6 +139,12 @@ class ScriptedReadings:
 
     def reread(self, task: ReadingTask, boxes) -> list[LineReading]:
         return self.reader.read_lines(task.document.pages[0], boxes, 10)
+
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        return self.reader.read(task.document.pages[0], task.options.layout, 10)
+
+    def idle(self) -> bool:
+        return self.is_idle
 
     def within(self, tenant: str) -> ScriptedReadings:
         return ScriptedReadings(self.reader, self._archive.within(tenant), self._ttl)
@@ -140,6 +167,7 @@ class Gateway:
     metrics: Metrics
     purger: EdgePurger
     readings: ScriptedReadings
+    shadow: Shadow
 
 
 def build_services(gateway: Gateway, tenants: Tenants) -> Services:
@@ -147,7 +175,10 @@ def build_services(gateway: Gateway, tenants: Tenants) -> Services:
 
     def build(tenant, archive, readings, nominator) -> Service:
         limits = ImageLimits(20_000_000, 20, 150)
-        return Service(archive, readings, nominator, gateway.purger, gateway.metrics, limits, tenant=tenant)
+        near = NearMatcher(archive, readings, nominator, gateway.metrics)
+        return Service(
+            archive, readings, nominator, gateway.purger, gateway.metrics, limits, near=near, tenant=tenant
+        )
 
     services = Services(
         gateway.service,
@@ -165,12 +196,25 @@ def build_services(gateway: Gateway, tenants: Tenants) -> Services:
     return services
 
 
-def build_gateway(store, ttl: int = 3600, purger: EdgePurger | None = None, at_once: int = 12) -> Gateway:
+def build_gateway(
+    store,
+    ttl: int = 3600,
+    purger: EdgePurger | None = None,
+    at_once: int = 12,
+    shadow: float = 0.0,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> Gateway:
+    """``shadow``: the share of the answers by look that are read afterwards."""
     reader = ScriptedReader()
     archive, metrics = Archive(store), Metrics()
     nominator = Nominator(archive.index_keys, NoJournal())
     assert nominator.load()
     readings = ScriptedReadings(reader, archive, ttl)
     purger = purger or EdgePurger(())
-    service = Service(archive, readings, nominator, purger, metrics, ImageLimits(20_000_000, 20, 150), at_once=at_once)
-    return Gateway(service, reader, archive, nominator, metrics, purger, readings)
+    near = NearMatcher(archive, readings, nominator, metrics, thresholds)
+    limits = ImageLimits(20_000_000, 20, 150)
+    shadows = Shadow(readings, metrics, shadow)
+    service = Service(
+        archive, readings, nominator, purger, metrics, limits, near=near, shadow=shadows, at_once=at_once
+    )
+    return Gateway(service, reader, archive, nominator, metrics, purger, readings, shadows)

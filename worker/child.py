@@ -63,8 +63,9 @@ def _answer(reader: PageReader, request: dict[str, Any], page: np.ndarray) -> di
     try:
         if request["boxes"] is None:
             lines = reader.read(page, request["layout"])
-            return {"lines": [(line.text, float(line.score), line.box) for line in lines]}
-        return {"lines": [(line.text, float(line.score)) for line in reader.read_lines(page, request["boxes"])]}
+            return {"lines": [(line.text, float(line.score), line.reader, line.box) for line in lines]}
+        readings = reader.read_lines(page, request["boxes"])
+        return {"lines": [(reading.text, float(reading.score), reading.reader) for reading in readings]}
     except Exception as error:
         # Only the name: a message could quote the document.
         return {"error": type(error).__name__}

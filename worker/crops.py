@@ -55,13 +55,5 @@ def text_band(page: np.ndarray) -> tuple[int, int]:
 
 
 def is_tall(crop: np.ndarray) -> bool:
-    """Whether the crop is so much higher than wide that its text may run downwards."""
+    """Whether the crop is so much higher than wide that its text may run downwards or upwards."""
     return crop.shape[0] >= TALL * crop.shape[1]
-
-
-def turned(crop: np.ndarray) -> np.ndarray:
-    """The crop turned by 90 degrees counter-clockwise: a line turned clockwise on the page comes out level.
-
-    Upright characters set in a column come out lying; they are not read this way.
-    """
-    return np.ascontiguousarray(np.rot90(crop))

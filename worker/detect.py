@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from worker.detector_weights import weights_path
+from worker.package_weights import DETECTOR, weights_path
 
 # Sides of the network's input are multiples of this: of 32 because it halves five times, of 64 so that pages of
 # many sizes share few input shapes (ONNX Runtime keeps a memory plan for each).
@@ -62,7 +62,7 @@ class TextDetector:
         self._shrinking = onnxruntime.RunOptions()
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session = onnxruntime.InferenceSession(
-            str(weights or weights_path()), options, providers=["CPUExecutionProvider"]
+            str(weights or weights_path(DETECTOR)), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name

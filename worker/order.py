@@ -53,11 +53,9 @@ def _measure(quads: np.ndarray) -> _Layout:
     down = (quads[:, 2] + quads[:, 3] - quads[:, 0] - quads[:, 1]) / 2
     width, height = np.hypot(*across.T), np.hypot(*down.T)
     long = width > 3 * height
-    angle = 0.0
-    if long.any():
-        # The median line's own angle, not an average: one vertical or slanted line must not tilt the page.
-        angles = np.sort(np.arctan2(across[long, 1], across[long, 0]))
-        angle = angles[(len(angles) - 1) // 2]
+    # The median line's own angle, not an average: one vertical or slanted line must not tilt the page.
+    angles = np.arctan2(across[:, 1], across[:, 0])
+    angle = _median(angles[long]) if long.any() else np.round(_median(angles) / (np.pi / 2)) * np.pi / 2
     cos, sin = np.cos(angle), np.sin(angle)
     level = quads @ np.array([[cos, -sin], [sin, cos]])
     centre = level.mean(1)
@@ -69,6 +67,10 @@ def _measure(quads: np.ndarray) -> _Layout:
         right=level[..., 0].max(1),
         height=np.maximum(np.minimum(width, height), 1e-9),
     )
+
+
+def _median(values: np.ndarray) -> float:
+    return np.sort(values)[(len(values) - 1) // 2]
 
 
 def _blocks(layout: _Layout, members: np.ndarray, depth: int) -> np.ndarray:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from worker.crops import crop_line, is_tall, text_band, turned
+from worker.crops import crop_line, is_tall, text_band
 from worker.order import reading_order
+from worker.turning import MARGIN, page_turn, turned
 from worker.types import Box, Line, LineReading
 
 Layout = Literal["auto", "line"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
+BAD = 0.4
+"""A score under this is what text on its head gets, and little else."""
 
 
 class Detector(Protocol):
@@ -27,12 +31,22 @@ class Recognizer(Protocol):
     def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]: ...
 
 
-class PageReader:
-    """Reads upright pages, uint8 RGB ``(h, w, 3)``. Keeps nothing from one page to the next."""
+class Reviewer(Protocol):
+    """Improves readings of crops (uint8 RGB), one each, in the order given."""
 
-    def __init__(self, detector: Detector, recognizer: Recognizer) -> None:
+    def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]: ...
+
+
+class PageReader:
+    """Reads pages, uint8 RGB ``(h, w, 3)``, whichever way up. Keeps nothing from one page to the next.
+
+    ``recognizer`` reads all lines, in every direction that a line may run; ``reviewer`` has the last word on each.
+    """
+
+    def __init__(self, detector: Detector, recognizer: Recognizer, reviewer: Reviewer | None = None) -> None:
         self._detector = detector
         self._recognizer = recognizer
+        self._reviewer = reviewer
 
     def read(self, page: np.ndarray, layout: Layout = "auto") -> list[Line]:
         """The page's text lines in reading order; lines that read as nothing are left out.
@@ -48,35 +62,64 @@ class PageReader:
             quads = np.array([[(0, top), (width, top), (width, bottom), (0, bottom)]], np.float32)
         else:
             quads = self._detector.detect(page)
+            quads = turned(quads, page_turn(page, quads, self._recognizer))
             quads = quads[reading_order(quads)]
         # A tenth of a pixel is what a box is stored with; reading just that keeps readings repeatable.
-        boxes = [tuple((round(float(x), 1), round(float(y), 1)) for x, y in quad) for quad in quads]
-        readings = self.read_lines(page, boxes)
+        best = self._read(page, [np.array(_box(quad), np.float32) for quad in quads])
         return [
-            Line(reading.text, reading.score, box)
-            for reading, box in zip(readings, boxes, strict=True)
-            if reading.text.strip()
+            Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader)
+            for each in best
+            if each.reading.text.strip()
         ]
 
     def read_lines(self, page: np.ndarray, boxes: Sequence[Box]) -> list[LineReading]:
         """Readings of just these boxes, in their order; one that reads as nothing has an empty text and score 0.
 
-        A tall box is read as it stands and turned, and the likelier reading counts: it may be one narrow character
-        or a line that runs down the page. Raises ``ValueError`` for a page of another shape or dtype or a box of
-        other than four finite corners.
+        Raises ``ValueError`` for a page of another shape or dtype or a box of other than four finite corners.
         """
         _check(page)
         quads = [np.array(box, np.float32) for box in boxes]
         if not all(quad.shape == (4, 2) and np.isfinite(quad).all() for quad in quads):
             raise ValueError("a box has four finite corners (x, y)")
+        return [each.reading for each in self._read(page, quads)]
+
+    def _read(self, page: np.ndarray, quads: Sequence[np.ndarray]) -> list[_Attempt]:
+        """The best attempt at each quad; its own quad begins at the corner that the text begins at.
+
+        A tall box is read in three directions, as it may be one narrow character or a line that runs down or up; one
+        that reads badly is read upside down, too. The quad of a best attempt gives the same reading again.
+        """
+        best = self._attempt(page, quads)
+        ways = [(number, quarters) for number, first in enumerate(best) for quarters in first.other_ways()]
+        others = self._attempt(page, [turned(quads[number], quarters) for number, quarters in ways])
+        for (number, quarters), other in zip(ways, others, strict=True):
+            if other.reading.score > best[number].reading.score + (MARGIN if quarters == 2 else 0):
+                best[number] = other
+        if self._reviewer:
+            readings = self._reviewer.review([each.crop for each in best], [each.reading for each in best])
+            best = [replace(each, reading=reading) for each, reading in zip(best, readings, strict=True)]
+        return best
+
+    def _attempt(self, page: np.ndarray, quads: Sequence[np.ndarray]) -> list[_Attempt]:
         crops = [crop_line(page, quad) for quad in quads]
-        tall = [number for number, crop in enumerate(crops) if is_tall(crop)]
-        readings = self._recognizer.recognise([*crops, *(turned(crops[number]) for number in tall)])
-        result = readings[: len(crops)]
-        for number, other in zip(tall, readings[len(crops) :], strict=True):
-            if other.score > result[number].score:
-                result[number] = other
-        return result
+        return [_Attempt(*each) for each in zip(quads, crops, self._recognizer.recognise(crops), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    quad: np.ndarray
+    crop: np.ndarray
+    reading: LineReading
+
+    def other_ways(self) -> tuple[int, ...]:
+        """The quarter turns in which the text may stand as well."""
+        if is_tall(self.crop):
+            return 1, 3
+        return (2,) if self.reading.score < BAD else ()
+
+
+def _box(quad: np.ndarray) -> Box:
+    return tuple((round(float(x), 1), round(float(y), 1)) for x, y in quad)
 
 
 def _check(page: np.ndarray) -> None:

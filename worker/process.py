@@ -105,6 +105,11 @@ class ReaderPool:
         with self._state:
             return len(self._queue)
 
+    def idle(self) -> int:
+        """How many warm processes have nothing to do."""
+        with self._state:
+            return len(self._idle)
+
     def pids(self) -> list[int]:
         """The warm processes' ids."""
         with self._state:
@@ -118,13 +123,14 @@ class ReaderPool:
         """
         answer = self._call({"layout": layout, "boxes": None}, page, timeout)
         return [
-            Line(text, score, tuple((corner[0], corner[1]) for corner in box)) for text, score, box in answer["lines"]
+            Line(text, score, tuple((corner[0], corner[1]) for corner in box), reader)
+            for text, score, reader, box in answer["lines"]
         ]
 
     def read_lines(self, page: np.ndarray, boxes: Sequence[Box], timeout: float = 60.0) -> list[LineReading]:
         """Readings of just these boxes of a page, in their order; raises as :meth:`read`."""
         plain = [[(float(x), float(y)) for x, y in box] for box in boxes]
-        return [LineReading(text, score) for text, score in self._call({"boxes": plain}, page, timeout)["lines"]]
+        return [LineReading(*line) for line in self._call({"boxes": plain}, page, timeout)["lines"]]
 
     def close(self) -> None:
         """Ends all processes; calls that wait or run fail. Calling it again does nothing."""

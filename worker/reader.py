@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from worker.page import PageReader
+    from worker.second_reader import SecondOpinion
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
-    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "preprocess.py",
-    "reader.py", "recognise.py",
+    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "ppocr.py",
+    "preprocess.py", "reader.py", "recognise.py", "second_reader.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 
@@ -24,11 +25,14 @@ _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 class ReaderSpec:
     """Which reader to build: small and picklable, so that it can be sent to the process that builds it.
 
-    ``threads`` is the number of CPU threads that one reader uses.
+    ``threads`` is the number of CPU threads that one reader uses. With a second reader, lines whose score is under
+    ``second_below`` (0..1) are read again by it.
     """
 
     engine: Literal["onnx", "torch"] = "onnx"
     threads: int = 1
+    second: Literal["off", "ppocr"] = "off"
+    second_below: float = 0.0
 
     def build(self) -> PageReader:
         """Loads the models. Raises what loading raises: ``FileNotFoundError``, ``ImportError``, ``ValueError``."""
@@ -41,24 +45,37 @@ class ReaderSpec:
 
         cv2.setNumThreads(self.threads)
         recognizer = LineRecognizer(load_engine(self.engine, self.threads))
-        return PageReader(TextDetector(self.threads), recognizer)
+        return PageReader(TextDetector(self.threads), recognizer, self._reviewer())
+
+    def _reviewer(self) -> SecondOpinion | None:
+        if self.second == "off":
+            return None
+        from worker.ppocr import PpocrEngine
+        from worker.recognise import LineRecognizer
+        from worker.second_reader import SecondOpinion
+
+        return SecondOpinion(LineRecognizer(PpocrEngine(self.threads)), self.second_below)
 
     def revision(self) -> str:
         """Identifies the weights and the pipeline: another one may read another text from the same pixels.
 
         Loads no model. Raises ``FileNotFoundError`` when the weights are missing.
         """
-        return _revision(self.engine)
+        return _revision(self.engine, None if self.second == "off" else (self.second, self.second_below))
 
 
 @cache
-def _revision(engine: str) -> str:
-    from worker.detector_weights import weights_path
+def _revision(engine: str, second: tuple[str, float] | None) -> str:
     from worker.engine import default_weights
+    from worker.package_weights import DETECTOR, SECOND_READER, weights_path
 
     digest = hashlib.sha256(engine.encode())
     folder = Path(__file__).parent
-    for path in (default_weights(), weights_path(), *(folder / name for name in _PIPELINE)):
+    weights = [default_weights(), weights_path(DETECTOR)]
+    if second:
+        digest.update(repr(second).encode())
+        weights.append(weights_path(SECOND_READER))
+    for path in (*weights, *(folder / name for name in _PIPELINE)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for library in _LIBRARIES:
         digest.update(f"{library}=={version(library)}\n".encode())

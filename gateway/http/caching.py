@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from email.utils import formatdate
 
 from flask import Response
@@ -11,11 +10,6 @@ from gateway.record import Record
 from gateway.service import Outcome
 
 CACHE_NAME = "ocr-gateway"
-
-
-def strong_etag(body: bytes) -> str:
-    """A strong entity tag (RFC 9110, 8.8.3) of exactly these bytes, without the quotes."""
-    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def describe_outcome(response: Response, outcome: Outcome) -> None:
@@ -39,16 +33,17 @@ def cache_status(outcome: Outcome) -> str:
     return "; ".join(parts)
 
 
-def keep_until_expiry(response: Response, record: Record, tier: str) -> None:
+def keep_until_expiry(response: Response, record: Record, tier: str, stale_if_error: int = 0) -> None:
     """Freshness of a looked-up record: it ends at ``expires_at``, through any number of caches.
 
     An absolute ``Expires`` without ``max-age``: a cache that replays the header adds no life.
+    ``stale_if_error`` (RFC 5861): seconds after that end for which a cache may answer while no gateway can be reached.
     """
     response.headers["X-Cache-Status"] = "HIT"
     response.headers["Cache-Status"] = f"{CACHE_NAME}; hit; detail={tier}"
+    # Before X-Accel-Expires: nginx 1.22 reads no Cache-Control, stale-if-error included, that comes after it.
+    response.headers["Cache-Control"] = f"public, stale-if-error={stale_if_error}" if stale_if_error else "public"
     # nginx answers through the second it is given; at `expires_at` itself the result is gone.
     response.headers["X-Accel-Expires"] = f"@{record.expires_at - 1}"
-    response.headers["Cache-Control"] = "public"
     response.headers["Expires"] = formatdate(record.expires_at, usegmt=True)
     response.headers["Last-Modified"] = formatdate(int(record.created_at), usegmt=True)
-    response.headers["Vary"] = "Accept-Encoding"

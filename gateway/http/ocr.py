@@ -11,8 +11,9 @@ from flask import Blueprint, Response, current_app, request
 
 from gateway.errors import BadRequest, ReadingTimedOut, Refusal
 from gateway.http.authentication import tenant_name
-from gateway.http.caching import cache_status, describe_outcome, strong_etag
+from gateway.http.caching import cache_status, describe_outcome
 from gateway.http.problem import problem
+from gateway.http.representation import set_representation
 from gateway.http.uploads import Wishes, read_images, read_wishes
 from gateway.jobs import Jobs
 from gateway.renderings import MEDIA_TYPES, answer, render
@@ -96,9 +97,9 @@ def _single(outcome: Outcome, wishes: Wishes) -> Response:
 
 
 def _described(body: bytes, clothes: str, outcome: Outcome) -> Response:
-    response = Response(body, content_type=MEDIA_TYPES[clothes])
+    response = Response(content_type=MEDIA_TYPES[clothes])
+    set_representation(response, body)
     describe_outcome(response, outcome)
-    response.set_etag(strong_etag(body))
     return response
 
 
@@ -124,8 +125,8 @@ def _batch(images: list[bytes], recognise: Callable[[bytes], Outcome], wishes: W
         results.append(answer(outcome.record, lines, outcome.match) | {"cache_status": cache_status(outcome)})
         words.append(outcome.word)
     body = json.dumps({"results": results}, ensure_ascii=False).encode()
-    response = Response(body, mimetype="application/json")
+    response = Response(mimetype="application/json")
+    set_representation(response, body)
     response.headers["X-Cache-Status"] = next(word for word in ("MISS", "PARTIAL", "HIT") if word in words)
     response.headers["Cache-Control"] = "no-store"
-    response.set_etag(strong_etag(body))
     return response

@@ -8,20 +8,26 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
 from gateway.archive import Found
+from gateway.cdn import tag_headers
 from gateway.errors import NotFound
-from gateway.http.caching import keep_until_expiry, strong_etag
+from gateway.http.caching import keep_until_expiry
+from gateway.http.representation import set_representation
 from gateway.identity import is_result_id
 from gateway.metrics import Metrics
 from gateway.renderings import MEDIA_TYPES, render
 from gateway.service import Service
 
+PICTURE = "image/webp"
 _NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
 
 
-def blueprint(service: Callable[[], Service], metrics: Metrics) -> Blueprint:
+def blueprint(
+    service: Callable[[], Service], metrics: Metrics, stale_if_error: int = 0, tagged: bool = False
+) -> Blueprint:
     """``GET``, ``HEAD`` and ``DELETE /results/<id>``, ``GET /results/<id>/<clothes>``.
 
-    ``service`` gives the asker's.
+    ``service`` gives the asker's. ``stale_if_error``: seconds, see :func:`gateway.http.caching.keep_until_expiry`.
+    ``tagged``: say what a CDN needs to purge by tag.
     """
     routes = Blueprint("results", __name__, url_prefix="/results")
 
@@ -33,9 +39,11 @@ def blueprint(service: Callable[[], Service], metrics: Metrics) -> Blueprint:
         return found
 
     def respond(found: Found, body: bytes, content_type: str) -> Response:
-        response = Response(body, content_type=content_type)
-        keep_until_expiry(response, found.record, found.tier)
-        response.set_etag(strong_etag(body))
+        response = Response(content_type=content_type)
+        set_representation(response, body, compressible=content_type != PICTURE)
+        keep_until_expiry(response, found.record, found.tier, stale_if_error)
+        if tagged:
+            response.headers.update(tag_headers(found.record.id))
         response.make_conditional(request)
         if response.status_code == 412:
             raise PreconditionFailed
@@ -64,7 +72,7 @@ def blueprint(service: Callable[[], Service], metrics: Metrics) -> Blueprint:
         picture = service().thumbnail(result_id)
         if picture is None:
             raise NotFound(_NOT_FOUND)
-        return respond(found, picture, "image/webp")
+        return respond(found, picture, PICTURE)
 
     @routes.delete("/<result_id>")
     def delete(result_id: str) -> Response:

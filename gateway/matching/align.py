@@ -1,7 +1,8 @@
 """Laying a picture over a proof: from nothing known to a fraction of a pixel.
 
 A coarse map (:mod:`gateway.matching.coarse`), a homography refined on pieces of text lines, then a smooth displacement
-field for what bends. Every step can fail; then there is no alignment.
+field for what bends a little. Where that fails, paper that bends a lot (:mod:`gateway.matching.bent`). Every step can
+fail; then there is no alignment.
 All maps lead from proof pixels to the prepared query's pixels. Calibrated with OpenCV 5.0.
 """
 
@@ -11,8 +12,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
-from gateway.matching.coarse import NotAligned, coarse_alignment, local_scale, scaling
+from gateway.matching.bent import BEND, LEAST_SUPPORTED, bent_field, lies_flat, query_places, supported
+from gateway.matching.coarse import (
+    Correspondences,
+    NotAligned,
+    Pair,
+    coarse_alignment,
+    homography_of,
+    local_scale,
+    scaling,
+)
 from gateway.matching.field import displacement_field, sample_field
 from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
 from gateway.matching.proof import Proof
@@ -22,12 +33,21 @@ PIECE_AGREES = 0.6
 LEAST_AGREEMENT = 0.7
 """Share of the pieces of lines that must be found (NCC above :data:`PIECE_AGREES`). True copies show nearly all,
 other fillings of the same form 60 % at most."""
+SURE_AGREEMENT = 0.9
+"""Below this, whether the paper is bent is asked all the same."""
+LEAST_BENT_AGREEMENT = 0.6
+"""The same on paper that bends a lot, where shade and slant hide some pieces. Every line of it is to be read again."""
 STILL = 0.1
 """Pixels of misplacement that are not worth correcting: a quarter of a pixel already doubles the residual of a copy."""
 OVERSAMPLING = 1.25
 """A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
 
+NEARBY = 60.0
+"""Proof pixels within which a piece of a line lies on the same bit of paper as a matched feature."""
+
 MOST_GRID_PIXELS = 12_000_000
+
+_MOST_PIECES = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +61,8 @@ class Alignment:
     ``query_scale``: prepared query pixels per proof pixel at the middle of the page.
     ``rendition``: uint8 (h, w), the proof as the query's pixels would render it: laid on their grid and back.
     ``agreement``: share of the pieces of lines found where they should be.
+    ``bent``: whether the field follows bends so narrow that a character could be bent into another: no line's pixels
+    are then a proof of its text.
     """
 
     image: np.ndarray
@@ -50,6 +72,7 @@ class Alignment:
     query_scale: float
     agreement: float
     rendition: np.ndarray
+    bent: bool = False
 
     def to_query(self, points: np.ndarray) -> np.ndarray:
         """float32 (n, 2) proof pixels to float32 (n, 2) prepared query pixels."""
@@ -62,35 +85,96 @@ class Alignment:
 
 def align(proof: Proof, query: Query) -> Alignment:
     """Lay ``query`` over ``proof``. Raises :class:`NotAligned`."""
-    homography = coarse_alignment(proof, query)
-    scale = local_scale(homography, proof.image.shape)
-    if not np.isfinite(scale) or scale <= 0:
-        raise NotAligned("not-aligned")
-    grey, reduction = _reduced_query(query.grey, scale)
-    reduced = reduction @ homography
     pieces = Pieces.of(proof)
     if not len(pieces):
         raise NotAligned("no-pieces")
-    reduced, matches = refine_homography(proof.image, grey, reduced, pieces)
-    agreement = float((matches.scores > PIECE_AGREES).mean()) if len(matches.scores) else 0.0
-    if agreement < LEAST_AGREEMENT:
-        raise NotAligned("another-page")
-    field = None
-    if not _lies_still(matches):
-        field = displacement_field_of(proof.image, grey, reduced, pieces)
-    image, inside = resample(grey, reduced, field, proof.image.shape)
-    rendition = render_on_grid(proof.image, reduced, grey.shape)
+    pair = Pair(proof, query)
+    flat = refused = None
+    try:
+        flat = flat_alignment(pair, coarse_alignment(pair), pieces)
+        if flat.agreement >= SURE_AGREEMENT:
+            return flat
+    except NotAligned as error:
+        refused = error
+    # Only now the costlier question whether the paper is bent: most nominees are other pages.
+    try:
+        bent = bent_alignment(pair, pieces)
+    except NotAligned:
+        bent = None
+    best = max((found for found in (flat, bent) if found is not None), key=lambda found: found.agreement, default=None)
+    if best is None:
+        raise refused or NotAligned("not-aligned")
+    return best
+
+
+def _differs_nearby(pair: Pair, homography: np.ndarray, matches: Correspondences, pieces: Pieces) -> bool:
+    """Whether pieces of lines are missing right beside ``matches``, whose place is certain: then that is another text
+    and no bend."""
+    seen = _warped(pair.query.grey, homography, pair.proof.image.shape, cv2.INTER_LINEAR)
+    found = match_pieces(pair.proof.image, seen, pieces.sample(64), 6)
+    if not len(found.scores):
+        return True
+    near = cKDTree(matches.proof).query(found.centres)[0] < NEARBY
+    return not near.any() or bool((found.scores[near] > PIECE_AGREES).mean() < LEAST_AGREEMENT)
+
+
+def flat_alignment(pair: Pair, homography: np.ndarray, pieces: Pieces) -> Alignment:
+    """From a first ``homography`` that is right to a few pixels, on paper that hardly bends."""
+    proof = pair.proof.image
+    grey, reduction, scale = _reduced_query(pair.query.grey, homography, proof.shape)
+    reduced, matches = refine_homography(proof, grey, reduction @ homography, pieces)
+    agreement = _agreement(matches)
+    field = None if _lies_still(matches) else displacement_field_of(proof, grey, reduced, pieces)
+    image, inside = resample(grey, reduced, field, proof.shape)
+    rendition = render_on_grid(proof, reduced, grey.shape)
     return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition)
 
 
-def _reduced_query(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The query with at most :data:`OVERSAMPLING` pixels per proof pixel, and the map to its pixels."""
+def bent_alignment(pair: Pair, pieces: Pieces) -> Alignment:
+    """Of creased, curled or folded paper. Raises :class:`NotAligned`, at once where the paper lies flat."""
+    matches = supported(pair.matches)
+    if len(matches.proof) < LEAST_SUPPORTED:
+        raise NotAligned("not-aligned")
+    plane = homography_of(matches)
+    if plane is not None and lies_flat(matches, plane) and _differs_nearby(pair, plane, matches, pieces):
+        raise NotAligned("another-page")
+    homography = homography_of(matches, BEND)
+    if homography is None:
+        raise NotAligned("not-aligned")
+    proof = pair.proof.image
+    grey, reduction, scale = _reduced_query(pair.query.grey, homography, proof.shape)
+    reduced = reduction @ homography
+    on_grid = matches._replace(query=cv2.perspectiveTransform(matches.query[None].astype(np.float64), reduction)[0])
+    field = bent_field(proof, grey, reduced, on_grid, pieces)
+    image, inside = resample(grey, reduced, field, proof.shape)
+    seen = np.clip(image, 0, 255).astype(np.uint8)
+    agreement = _agreement(match_pieces(proof, seen, pieces.sample(_MOST_PIECES), 2), LEAST_BENT_AGREEMENT)
+    rendition = render_on_grid(proof, reduced, grey.shape)
+    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition, bent=True)
+
+
+def _agreement(matches: PieceMatches, least: float = LEAST_AGREEMENT) -> float:
+    """The share of pieces that were found. Raises :class:`NotAligned` below ``least``."""
+    agreement = float((matches.scores > PIECE_AGREES).mean()) if len(matches.scores) else 0.0
+    if agreement < least:
+        raise NotAligned("another-page")
+    return agreement
+
+
+def _reduced_query(
+    grey: np.ndarray, homography: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The query with at most :data:`OVERSAMPLING` pixels per pixel of a proof of ``shape``, the map to its pixels, and
+    the scale before. Raises :class:`NotAligned`."""
+    scale = local_scale(homography, shape)
+    if not np.isfinite(scale) or scale <= 0:
+        raise NotAligned("not-aligned")
     if scale <= OVERSAMPLING:
-        return grey, np.eye(3)
+        return grey, np.eye(3), scale
     factor = 1.1 / scale
     size = max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor))
     reduced = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return reduced, scaling(size[0] / grey.shape[1], size[1] / grey.shape[0])
+    return reduced, scaling(size[0] / grey.shape[1], size[1] / grey.shape[0]), scale
 
 
 def refine_homography(
@@ -144,16 +228,7 @@ def resample(
     interpolation: int = cv2.INTER_CUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
     """``query`` at the pixels of a proof of ``shape``: float32 (h, w), and bool (h, w) where its frame shows them."""
-    height, width = shape[:2]
-    map_x, map_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    if field is not None:
-        dense = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
-        map_x += dense[..., 0]
-        map_y += dense[..., 1]
-    h = homography.astype(np.float32)
-    depth = h[2, 0] * map_x + h[2, 1] * map_y + h[2, 2]
-    query_x = (h[0, 0] * map_x + h[0, 1] * map_y + h[0, 2]) / depth
-    query_y = (h[1, 0] * map_x + h[1, 1] * map_y + h[1, 2]) / depth
+    query_x, query_y = query_places(homography, field, shape, shape)
     seen = cv2.remap(query, query_x, query_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     inside = (query_x >= -1) & (query_y >= -1) & (query_x <= query.shape[1]) & (query_y <= query.shape[0])
     return seen.astype(np.float32), inside

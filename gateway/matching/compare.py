@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.align import Alignment
-from gateway.matching.capture import Capture, dot_response, model_capture, odd
+from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
 from gateway.matching.proof import Proof
 
 REALIGN_ABOVE = 0.16
@@ -26,6 +26,7 @@ LINE_FLOOR = 0.25
 DOT = 0.11
 """Diameter of the smallest mark that must be visible, a decimal point, in line heights."""
 
+_OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
 _REALIGN_MARGIN = 6
 _MOST_SHIFT = 5.0
 _MOST_STRETCH = 0.05
@@ -60,27 +61,31 @@ def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
     for x0, y0, x1, y1 in windows.tolist():
         text[y0:y1, x0:x1] = True
     line_height = float(np.median(proof.text_heights))
-    capture = model_capture(alignment.rendition, alignment.image, text, alignment.inside, line_height)
+    capture = model_capture(alignment.rendition, _bytes(alignment.image), text, alignment.inside, line_height)
     if capture is None:
         return None
     ranges = ink_ranges(capture.expected, windows)
     typical = float(np.median(ranges[ranges > 0])) if (ranges > 0).any() else 0.0
     if typical <= 0:
         return None
-    scale = contrast_scale(capture, windows, ranges, typical)
-    relative = (capture.seen - capture.expected) / scale
-    residual = line_residuals(relative, windows)
+    scales = [line_scale(capture.expected[y0:y1, x0:x1], line_range, typical)
+              for (x0, y0, x1, y1), line_range in zip(windows.tolist(), ranges.tolist(), strict=True)]
+    residual = line_residuals(capture, windows, scales)
     cut = cut_lines(capture, windows, ranges, alignment.inside)
-    residual = realigned(capture, scale, windows, residual, cut)
+    residual = realigned(capture, windows, scales, residual, cut)
     return Comparison(
         residual=residual,
         cut=cut,
         contrast=ranges / typical,
         visibility=visibility(proof, text, capture, typical),
-        outside=ink_outside(capture, scale, text, alignment.inside, line_height),
+        outside=ink_outside(capture, typical, text, alignment.inside, line_height),
         typical=typical,
         negative=bool(capture.weights.sum() <= 0),
     )
+
+
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)
 
 
 def line_windows(proof: Proof) -> np.ndarray:
@@ -107,53 +112,50 @@ def ink_ranges(expected: np.ndarray, windows: np.ndarray) -> np.ndarray:
     return np.float32(found)
 
 
-def contrast_scale(capture: Capture, windows: np.ndarray, ranges: np.ndarray, typical: float) -> np.ndarray:
-    """float32 (h, w): the ink range that a residual is measured against at each pixel.
+def line_scale(window: np.ndarray, line_range: float, typical: float) -> np.ndarray:
+    """float32 (1, w) or (h, 1): the ink range that residuals in ``window`` (float32 (h, w), a line) are held against.
 
-    In a line, the range of the ink within about three line heights along it, so that a change in pale print is not
-    judged by the bold word beside it. Elsewhere the page's typical range, or the local one where that is larger.
+    It is the range of the ink within about three line heights along the line, so that a change in pale print is not
+    judged by the bold word beside it. The line's middle half decides: rules and underlines run along its edges.
     """
-    height, width = capture.expected.shape
-    quarter = cv2.resize(capture.contrast, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    around = cv2.resize(cv2.dilate(quarter, np.ones((5, 5), np.uint8)), (width, height))
-    scale = np.maximum(around * (capture.gain * abs(float(capture.weights.sum()))), typical).astype(np.float32)
-    for (x0, y0, x1, y1), line_range in zip(windows.tolist(), ranges.tolist(), strict=True):
-        if x1 <= x0 or y1 <= y0:
-            continue
-        local = _range_along(capture.expected[y0:y1, x0:x1])
-        floor = max(PAGE_FLOOR * typical, LINE_FLOOR * line_range)
-        scale[y0:y1, x0:x1] = np.clip(np.minimum(local, max(line_range, floor)), floor, 4 * typical)
-    return scale
-
-
-def _range_along(window: np.ndarray) -> np.ndarray:
-    """The ink range along the longer side of ``window`` (h, w), shaped to broadcast over it. Its middle half decides:
-    rules and underlines run along the edges."""
     height, width = window.shape
-    across = 0 if width >= height else 1
+    if height == 0 or width == 0:
+        return np.ones((1, 1), np.float32)
+    along_rows = width < height  # a vertical line
     thickness = min(height, width)
     edge = thickness // 5
-    middle = window[edge:height - edge] if across == 0 else window[:, edge:width - edge]
-    high, low = middle.max(axis=across), middle.min(axis=across)
+    middle = window[:, edge:width - edge] if along_rows else window[edge:height - edge]
+    high, low = (cv2.reduce(middle, int(along_rows), kind).ravel() for kind in (cv2.REDUCE_MAX, cv2.REDUCE_MIN))
     reach = np.ones((1, odd(3.0 * thickness)), np.uint8)
-    profile = (cv2.dilate(high[None], reach) - cv2.erode(low[None], reach))[0]
-    return profile[None, :] if across == 0 else profile[:, None]
+    local = cv2.dilate(high[None], reach) - cv2.erode(low[None], reach)
+    floor = max(PAGE_FLOOR * typical, LINE_FLOOR * line_range)
+    scale = np.clip(np.minimum(local, max(line_range, floor)), floor, 4 * typical)
+    return scale.reshape(-1, 1) if along_rows else scale
 
 
+def line_residuals(capture: Capture, windows: np.ndarray, scales: list[np.ndarray]) -> np.ndarray:
+    """float32 (n,): the stroke residual of each window; inf for an empty one."""
+    found = []
+    for (x0, y0, x1, y1), scale in zip(windows.tolist(), scales, strict=True):
+        if x1 <= x0 or y1 <= y0:
+            found.append(np.inf)
+            continue
+        found.append(stroke_residual((capture.seen[y0:y1, x0:x1] - capture.expected[y0:y1, x0:x1]) / scale))
+    return np.float32(found)
 
 
-
-
-def line_residuals(relative: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """float32 (n,): the largest 3 x 3 mean of ``relative`` (float32 (h, w)) in each window; inf for an empty one."""
-    smooth = np.abs(cv2.blur(relative, (3, 3), borderType=cv2.BORDER_REFLECT))
-    return np.float32([
-        smooth[y0:y1, x0:x1].max() if x1 > x0 and y1 > y0 else np.inf for x0, y0, x1, y1 in windows.tolist()
-    ])
+def stroke_residual(relative: np.ndarray) -> float:
+    """The largest 3 x 3 mean, positive or negative, of ``relative`` (float32 (h, w))."""
+    smooth = cv2.blur(relative, (3, 3), borderType=cv2.BORDER_REFLECT)
+    low, high, _, _ = cv2.minMaxLoc(smooth)
+    # A value that is none is passed over by minMaxLoc, not by the sum.
+    return max(high, -low) if np.isfinite(float(smooth.sum())) else np.inf
 
 
 def cut_lines(capture: Capture, windows: np.ndarray, ranges: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """bool (n,): whether ink of the line lies where the query's frame does not reach."""
+    if inside.all():
+        return np.zeros(len(windows), bool)
     cut = []
     for (x0, y0, x1, y1), line_range in zip(windows.tolist(), ranges.tolist(), strict=True):
         hidden = ~inside[y0:y1, x0:x1]
@@ -164,7 +166,8 @@ def cut_lines(capture: Capture, windows: np.ndarray, ranges: np.ndarray, inside:
 def visibility(proof: Proof, text: np.ndarray, capture: Capture, typical: float) -> np.ndarray:
     """float32 (n,): the response to a decimal point of each line's size, relative to the page's typical ink range.
     ``text``: bool (h, w), where the lines are."""
-    low, paper, high = (float(level) for level in np.percentile(proof.image[text], (3, 50, 97)))
+    levels = proof.image.ravel()[np.flatnonzero(text)[::3]]
+    low, paper, high = (float(level_at(levels, share)) for share in (0.03, 0.50, 0.97))
     ink = low if paper - low > high - paper else high
     sizes = np.clip(np.round(DOT * proof.text_heights * 4) / 4, 0.5, 8.0)
     responses = {size: dot_response(capture.weights, size, paper, ink) * capture.gain
@@ -173,31 +176,46 @@ def visibility(proof: Proof, text: np.ndarray, capture: Capture, typical: float)
 
 
 def ink_outside(
-    capture: Capture, scale: np.ndarray, text: np.ndarray, inside: np.ndarray, line_height: float
+    capture: Capture, typical: float, text: np.ndarray, inside: np.ndarray, line_height: float
 ) -> float:
-    """The strongest ink outside the lines that one picture has and the other has not within 2 pixels around.
+    """The strongest ink outside the lines that one picture has and the other has not within 2 pixels around, relative
+    to the local range of the ink or the page's ``typical`` one, whichever is larger.
 
     The tolerance is for rules and logos, which the alignment does not follow. The outermost pixels of the page are
     left out: there the paper ends.
     """
-    seen, expected = capture.seen, capture.expected
+    unit = _OUTSIDE_STEPS / typical
+    # Rounded to bytes: a step is a small part of the limit, and bytes are several times as fast.
+    seen, expected = (cv2.addWeighted(image, unit, image, 0, 128, dtype=cv2.CV_8U)
+                      for image in (capture.seen, capture.expected))
     kernel = np.ones((5, 5), np.uint8)
-    excess = np.maximum(
-        np.maximum(seen - cv2.dilate(expected, kernel), cv2.erode(expected, kernel) - seen),
-        np.maximum(expected - cv2.dilate(seen, kernel), cv2.erode(seen, kernel) - expected),
+    excess = cv2.max(
+        cv2.max(cv2.subtract(seen, cv2.dilate(expected, kernel)), cv2.subtract(cv2.erode(expected, kernel), seen)),
+        cv2.max(cv2.subtract(expected, cv2.dilate(seen, kernel)), cv2.subtract(cv2.erode(seen, kernel), expected)),
     )
-    strength = cv2.blur(np.maximum(excess, 0) / scale, (3, 3))
     edge = max(3, round(0.35 * line_height))
-    height, width = strength.shape
+    height, width = excess.shape
     compared = np.zeros((height, width), np.uint8)
     compared[edge:height - edge, edge:width - edge] = 1
-    compared &= cv2.erode(inside.astype(np.uint8), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8))
+    if not inside.all():
+        compared &= cv2.erode(inside.astype(np.uint8), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8))
     compared[text] = 0
-    return float(strength[compared > 0].max()) if compared.any() else 0.0
+    if not compared.any():
+        return 0.0
+    strength = cv2.blur(excess, (3, 3))
+    strength *= compared
+    places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
+    if not len(places):  # nothing worth a closer look
+        return float(strength.max()) / _OUTSIDE_STEPS
+    rows, columns = np.divmod(places, width)
+    quarter = cv2.dilate(cv2.resize(capture.contrast, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), kernel)
+    around = quarter[np.minimum(rows // 4, quarter.shape[0] - 1), np.minimum(columns // 4, quarter.shape[1] - 1)]
+    scale = np.maximum(around * (capture.gain * abs(float(capture.weights.sum())) / typical), 1.0)
+    return float((strength.ravel()[places] / scale).max()) / _OUTSIDE_STEPS
 
 
 def realigned(
-    capture: Capture, scale: np.ndarray, windows: np.ndarray, residual: np.ndarray, cut: np.ndarray
+    capture: Capture, windows: np.ndarray, scales: list[np.ndarray], residual: np.ndarray, cut: np.ndarray
 ) -> np.ndarray:
     """``residual`` after the worst lines were aligned once more, each in short parts and within narrow bounds."""
     improved = residual.copy()
@@ -210,7 +228,9 @@ def realigned(
         cuts = np.linspace(x0, x1, parts + 1).astype(int).tolist()
         found = []
         for left, right in pairwise(cuts):
-            found.append(_realigned_part(capture, scale, max(x0, left - 4), y0, min(x1, right + 4), y1))
+            left, right = max(x0, left - 4), min(x1, right + 4)
+            scale = scales[i][:, left - x0:right - x0] if scales[i].shape[1] > 1 else scales[i]
+            found.append(_realigned_part(capture, scale, left, y0, right, y1))
             if found[-1] is None or found[-1] >= improved[i]:
                 break
         else:
@@ -240,5 +260,4 @@ def _realigned_part(capture: Capture, scale: np.ndarray, x0: int, y0: int, x1: i
                           borderMode=cv2.BORDER_REPLICATE)
     expected, seen = expected - expected.mean(), seen - seen.mean()
     gain = float((expected * seen).sum() / ((expected * expected).sum() + 1e-3))
-    rest = (seen - min(1.3, max(0.75, gain)) * expected) / scale[y0:y1, x0:x1]
-    return float(np.abs(cv2.blur(rest, (3, 3), borderType=cv2.BORDER_REFLECT)).max())
+    return stroke_residual((seen - min(1.3, max(0.75, gain)) * expected) / scale)

@@ -50,7 +50,8 @@ def has_colour_only_ink(proof: Proof, query: Query, alignment: Alignment) -> boo
     """Whether the query has strokes that vanish when it is made grey, such as red on green of one brightness."""
     rgb, _, _ = _reduced(query.rgb, proof, alignment)
     kernel = np.ones((5, 5), np.uint8)
-    channels = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(axis=2)
+    red, green, blue = cv2.split(cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)))
+    channels = cv2.max(red, cv2.max(green, blue))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     brightness = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
     unseen = (channels >= COLOUR_CONTRAST) & (brightness < GREY_SHARE * channels)

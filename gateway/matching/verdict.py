@@ -47,10 +47,17 @@ class Thresholds:
     """How far above the limit a decimal point must show, or the line is too blurred."""
     most_outside: float = 0.20
     """Ink outside all lines that only one of the two pictures has, relative to the page's ink range."""
-    doubtful_lines: int = 3
-    doubtful_share: float = 0.25
-    """With more doubtful lines than the larger of these two, or no line that is sure, the page is another one; and so
-    it is when half of its lines or more differ."""
+    wary_limit: float = 0.13
+    wary_ideograph_limit: float = 0.115
+    """What a line must stay below, without and with ideographs, to be reused on a page that turned out to be another
+    document. Fixed: the noise of a page that differs says nothing about how well its lines agree."""
+    doubtful_share: float = 1.0
+    """With a larger share of doubtful lines, the page is another one. All may be doubtful: reading them in known places
+    is still cheaper than finding them."""
+    clear_difference: float = 0.35
+    """Stroke residual from which a line holds another text rather than a poor picture of the same ..."""
+    differing_share: float = 1 / 3
+    """... and the largest share of such lines: with more, the page is another filling, and lines may lie elsewhere."""
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -64,7 +71,9 @@ _EXTENSION_B = "\U00020000"
 class Verdict:
     """
     ``kind``: ``same``: every line of the record is on the page. ``doubtful``: the page agrees, but the lines
-    ``doubtful`` (indices) must be read again, and all must read as recorded. ``different``: anything else.
+    ``doubtful`` (indices) must be read again. ``different``: anything else.
+    ``wary``: ``doubtful`` and the lines that must be read as well once a line reads otherwise than recorded: the page
+    then is another document, and only what agrees under a strict, fixed limit may be taken from the record.
     ``boxes``: float32 (n, 4, 2), the record's lines in pixels of the page; empty (0, 4, 2) when not aligned.
     ``reasons``: slugs for logs and metrics, why it is not (certainly) the same.
     ``residuals``: float32 (n,), the stroke residual of each line; ``limit``: what they were held against.
@@ -73,6 +82,7 @@ class Verdict:
 
     kind: Literal["same", "doubtful", "different"]
     doubtful: tuple[int, ...] = ()
+    wary: tuple[int, ...] = ()
     boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 2), np.float32))
     reasons: tuple[str, ...] = ()
     residuals: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -119,15 +129,22 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits, boxes)
     if not all(np.isfinite(values).all() for values in numbers):
         reasons.append("not-finite")
-    doubts = line_doubts(proof, comparison, alignment.query_scale / query.scale, limits, thresholds)
-    doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
-    if not agrees_as_a_whole(len(proof.quads), len(doubtful), int(doubts["line-differs"].sum()), thresholds):
+    page_scale = alignment.query_scale / query.scale
+    doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
+    strict = np.minimum(limits, strict_limits(texts, len(proof.quads), thresholds))
+    doubtful, wary = (
+        np.flatnonzero(np.any(list(found.values()), axis=0))
+        for found in (doubts, line_doubts(proof, comparison, page_scale, strict, thresholds))
+    )
+    differing = int((comparison.residual > thresholds.clear_difference).sum())
+    if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
     kind: Literal["same", "doubtful", "different"] = "different" if reasons else "doubtful" if len(doubtful) else "same"
     reasons += [reason for reason, lines in doubts.items() if lines.any()]
     return Verdict(
         kind,
         tuple(doubtful.tolist()) if kind == "doubtful" else (),
+        tuple(sorted({*doubtful.tolist(), *wary.tolist()})) if kind == "doubtful" else (),
         boxes,
         tuple(reasons),
         comparison.residual,
@@ -145,6 +162,15 @@ def line_limits(
     plain = min(thresholds.most_limit, max(thresholds.least_limit, thresholds.limit_factor * noise))
     tight = min(thresholds.most_ideograph_limit,
                 max(thresholds.least_ideograph_limit, thresholds.ideograph_factor * noise))
+    return _by_script(texts, count, plain, tight)
+
+
+def strict_limits(texts: Sequence[str] | None, count: int, thresholds: Thresholds) -> np.ndarray:
+    """float32 (n,): the stroke residual up to which a line of another document may be reused."""
+    return _by_script(texts, count, thresholds.wary_limit, thresholds.wary_ideograph_limit)
+
+
+def _by_script(texts: Sequence[str] | None, count: int, plain: float, tight: float) -> np.ndarray:
     if texts is None:
         return np.full(count, tight, np.float32)
     return np.float32([tight if has_ideographs(text) else plain for text in texts])
@@ -185,10 +211,9 @@ def line_doubts(
 
 
 def agrees_as_a_whole(lines: int, doubtful: int, differing: int, thresholds: Thresholds) -> bool:
-    """Whether so few of ``lines`` are ``doubtful``, and ``differing`` among these, that reading them again can settle
-    the matter."""
-    most = max(thresholds.doubtful_lines, int(thresholds.doubtful_share * lines))
-    return doubtful <= most and doubtful < lines and 2 * differing < lines
+    """Whether ``doubtful`` of ``lines`` lines, ``differing`` clearly, leave the page the same form in the same place,
+    so that reading lines again can settle the matter."""
+    return doubtful <= thresholds.doubtful_share * lines and differing <= thresholds.differing_share * lines
 
 
 def boxes_in_page(proof: Proof, query: Query, alignment: Alignment) -> np.ndarray:

@@ -10,7 +10,7 @@ from gateway.identity import Options
 from gateway.image import Document
 from gateway.reading import Progress, Reading
 from gateway.record import ImageFacts
-from worker.types import Box, LineReading
+from worker.types import Box, Line, LineReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Readings(Protocol):
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         """The text in each of ``boxes`` (pixels of the only page), in their order. Stores nothing."""
+
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        """The lines of ``task``'s only page, as a new reading finds them. Stores nothing."""
+
+    def idle(self) -> bool:
+        """Whether a reader has nothing to do, so that a reading nobody waits for delays nobody."""
 
     def within(self, tenant: str) -> Readings:
         """These readings, stored in the archive of ``tenant`` (:meth:`gateway.archive.Archive.within`)."""

@@ -131,6 +131,10 @@ class JobTable:
         """Remove the job, and the flight if it is still this job's. Leave ``answer`` if somebody may be waiting."""
         self._end(keys=[job_key(job), flight], args=[job, json.dumps(answer) if answer else ""])
 
+    def unfinished(self) -> int:
+        """How many messages wait or are being worked on, as the broker counts them."""
+        return self._client.hlen(f"{NAMESPACE}:{QUEUE}.msgs")
+
     def sweep(self) -> None:
         """Remove what is left of jobs whose deadline has long passed."""
         for job in self._client.zrangebyscore(deadlines_key(), "-inf", time.time() - MARGIN_SECONDS):

@@ -23,6 +23,11 @@ Result = TypeVar("Result")
 RETRY_AFTER_SECONDS = 2
 
 
+def reader_spec(settings: Settings, threads: int = 1) -> ReaderSpec:
+    """The reader that the settings choose."""
+    return ReaderSpec(settings.engine, threads, settings.second_reader, settings.second_reader_below)
+
+
 class PooledPageReader:
     """A :class:`gateway.reading.PageReader` over a :class:`worker.process.ReaderPool`, in the gateway's errors."""
 
@@ -35,7 +40,7 @@ class PooledPageReader:
         """As many processes as the settings say, sharing ``cores``; not started yet."""
         processes = settings.reader_processes
         threads = settings.reader_threads or max(1, cores // processes)
-        return cls(ReaderSpec(engine=settings.engine, threads=threads), processes, settings.queue_limit)
+        return cls(reader_spec(settings, threads), processes, settings.queue_limit)
 
     def start(self) -> None:
         """Start the processes; returns at once."""
@@ -44,6 +49,10 @@ class PooledPageReader:
     def ready(self) -> bool:
         """Whether a process is warm."""
         return self._pool.ready()
+
+    def idle(self) -> bool:
+        """Whether a warm process has nothing to do."""
+        return self._pool.idle() > 0
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until all processes are warm; whether they are."""
@@ -86,6 +95,12 @@ class LocalReadings:
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         return self._reader.read_lines(task.document.pages[0], boxes, self._timeout)
+
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        return self._reader.read(task.document.pages[0], task.options.layout, self._timeout)
+
+    def idle(self) -> bool:
+        return self._reader.idle()
 
     def within(self, tenant: str) -> LocalReadings:
         scoped = copy.copy(self)

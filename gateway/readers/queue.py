@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
@@ -32,9 +32,9 @@ from gateway.reading import Progress, Reading
 from gateway.record import Record
 from gateway.store.base import StoreError
 from gateway.store.redis import RedisGuard
-from worker.types import Box, LineReading
+from worker.types import Box, Line, LineReading
 
-READ, REREAD = "read", "reread"
+READ, REREAD, READ_ANEW = "read", "reread", "read-anew"
 HEARTBEAT_TIMEOUT_MS = 8000
 # Of a million polls: an idle worker polls some ten times a second, so it looks for dead colleagues every few seconds.
 MAINTENANCE_CHANCE = 50_000
@@ -122,10 +122,20 @@ class QueuedReadings:
         return Reading(self._load(task.result_id, answer["created_at"]), stored=True)
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
-        arguments = {"boxes": [list(map(list, box)) for box in boxes]}
-        # A flight of its own: nobody else asks for these boxes.
-        answer = self._ask(REREAD, task.upload, arguments, flight_key(secrets.token_urlsafe(16)), no_progress)
-        return [LineReading(text, score) for text, score in answer["lines"]]
+        answer = self._ask(REREAD, task.upload, {"boxes": [list(map(list, box)) for box in boxes]})
+        return [LineReading(*line) for line in answer["lines"]]
+
+    def read_anew(self, task: ReadingTask) -> list[Line]:
+        answer = self._ask(READ_ANEW, task.upload, {"options": asdict(task.options)})
+        return [Line(text, score, tuple((x, y) for x, y in box)) for text, score, box in answer["lines"]]
+
+    def idle(self) -> bool:
+        """Whether there are more warm workers than readings under way."""
+        try:
+            with self._guard.operation("workers"):
+                return self._jobs.unfinished() < self._warm_workers()
+        except StoreError:
+            return False
 
     def within(self, tenant: str) -> QueuedReadings:
         scoped = copy.copy(self)
@@ -137,13 +147,16 @@ class QueuedReadings:
         """Whether a worker with a warm model has been heard of lately."""
         try:
             with self._guard.operation("workers"):
-                return self._client.zcount(workers_key(), time.time() - 3 * WORKER_BEAT_SECONDS, "+inf") > 0
+                return self._warm_workers() > 0
         except StoreError:
             return False
 
     def close(self) -> None:
         self._broker.close()
         self._client.close()
+
+    def _warm_workers(self) -> int:
+        return self._client.zcount(workers_key(), time.time() - 3 * WORKER_BEAT_SECONDS, "+inf")
 
     def _load(self, result_id: str, created_at: float) -> Record:
         try:
@@ -159,13 +172,23 @@ class QueuedReadings:
         return found.record
 
     def _ask(
-        self, actor: str, upload: bytes, arguments: dict[str, Any], flight: str, progress: Progress
+        self,
+        actor: str,
+        upload: bytes,
+        arguments: dict[str, Any],
+        shared: str | None = None,
+        progress: Progress = no_progress,
     ) -> dict[str, Any]:
+        """The answer of ``actor``; ``shared``: the flight of all who ask for the same, if others may."""
         deadline = time.time() + self._timeout
+        flight = shared or flight_key(secrets.token_urlsafe(16))
         for _ in range(ATTEMPTS):
             job, mine = self._send(actor, upload, {**arguments, "deadline": deadline, "flight": flight})
             answer = self._wait(job, deadline, progress)
             if answer is not None:
+                if shared is None:  # it has a document's text, and nobody else comes for it
+                    with suppress(StoreUnavailable), self._reached("end"):
+                        self._jobs.end(job, flight)
                 return _opened(answer)
             if time.time() >= deadline:
                 if mine:

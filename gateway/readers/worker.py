@@ -62,7 +62,8 @@ class QueueWorker:
         broker = queue.Broker(client)
         for unwanted in (Retries, TimeLimit, AgeLimit):  # deadlines are in the jobs; a refusal is an answer
             broker.middleware[:] = [each for each in broker.middleware if not isinstance(each, unwanted)]
-        for name, work in ((queue.READ, self._read), (queue.REREAD, self._reread)):
+        works = {queue.READ: self._read, queue.REREAD: self._reread, queue.READ_ANEW: self._read_anew}
+        for name, work in works.items():
             dramatiq.actor(self._actor(work), actor_name=name, queue_name=QUEUE, broker=broker)
         self._worker = dramatiq.Worker(broker, worker_threads=settings.reader_processes, worker_timeout=100)
         # No worker hoards messages that an idle one could take.
@@ -113,7 +114,13 @@ class QueueWorker:
         page = decode(upload, self._limits).pages[0]
         quads = [tuple((x, y) for x, y in box) for box in arguments["boxes"]]
         lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]))
-        return {"lines": [(line.text, line.score) for line in lines]}
+        return {"lines": [(line.text, line.score, line.reader) for line in lines]}
+
+    def _read_anew(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
+        options = Options(**arguments["options"])
+        page = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None).pages[0]
+        lines = self._reader.read(page, options.layout, _left(arguments["deadline"]))
+        return {"lines": [(line.text, line.score, line.box) for line in lines]}
 
     def _actor(self, work: Work) -> Callable[[str], None]:
         def take_and_answer(job: str) -> None:

@@ -41,7 +41,7 @@ def test_recognize_prints_the_text_with_either_engine(tmp_path, invoice, engine)
 def test_recognize_as_json_has_boxes_and_scores(tmp_path, invoice):
     answer = json.loads(run("recognize", "--json", invoice, cwd=tmp_path).stdout)
     assert answer["file"] == str(invoice)
-    assert {"text", "score", "box", "page"} == set(answer["lines"][0])
+    assert {"text", "score", "box", "page", "reader"} == set(answer["lines"][0])
 
 
 def test_recognize_goes_on_after_a_file_that_is_no_image(tmp_path, invoice):

@@ -97,6 +97,29 @@ def test_a_copy_of_what_one_gateway_had_read_is_recognised_by_the_other(gateways
     assert copy.json()["match"]["source"] == original["id"]
 
 
+def test_a_corrected_document_has_its_changed_line_read_by_a_worker(gateways):
+    one, other = gateways
+    number = "24117000000128812885"
+    original = post(one, draw_invoice(12, number=number).png()).json()
+    corrected = post(other, draw_invoice(12, number="24117000000128812835").png())
+    answer = corrected.json()
+    assert corrected.headers["X-Cache-Status"] == "PARTIAL"
+    assert answer["text"] == original["text"].replace(number, "24117000000128812835") != original["text"]
+
+
+def test_a_copy_is_read_afterwards_by_an_idle_worker(gateways, start, wait_until):
+    post(gateways[0], draw_invoice(13).png())
+    shadowed = start("serve", match_shadow=1)
+    answer = post(shadowed, draw_invoice(13).jpeg(scale=0.9))
+    assert answer.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
+
+    def outcomes() -> dict[str, float]:
+        return requests.get(f"{shadowed.url}/stats", timeout=5).json()["shadow_readings"]
+
+    wait_until(lambda: any(outcomes().values()), 30)
+    assert (outcomes()["agree"], outcomes()["digits_rate"]) == (1, 0.0)
+
+
 def test_the_same_upload_at_both_gateways_is_read_once(gateways):
     upload = draw_invoice(3).png()
     with ThreadPoolExecutor(8) as pool:

@@ -45,16 +45,44 @@ def test_a_drawn_invoice_is_read_and_then_answered_from_the_cache(served):
     assert second.elapsed < first.elapsed
 
 
-def test_a_reencoded_copy_is_answered_from_the_cache_and_one_other_digit_is_not(served):
+def test_a_reencoded_copy_is_answered_from_the_cache_and_one_other_digit_is_read(served):
     known = draw_invoice(2, number="24117000000128812885")
     other = draw_invoice(2, number="24117000000128812835")
     original = post(served, known.png()).json()
     copy = post(served, known.jpeg(scale=0.9))
     assert copy.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
     assert copy.json()["text"] == original["text"]
-    different = post(served, other.jpeg(scale=0.9))
-    assert different.headers["X-Cache-Status"] == "MISS"
-    assert other.number in different.json()["text"]
+    corrected = post(served, other.jpeg(scale=0.9))
+    assert corrected.headers["X-Cache-Status"] == "PARTIAL"
+    answer = corrected.json()
+    assert (answer["match"]["kind"], answer["match"]["source"]) == ("partial", answer["id"])
+    assert 1 <= answer["match"]["reread_lines"] <= 3
+    changed = [
+        (new["text"], old["text"])
+        for new, old in zip(answer["lines"], original["lines"], strict=True)
+        if new["text"] != old["text"]
+    ]
+    assert len(changed) == 1
+    assert other.number in changed[0][0]
+    assert known.number in changed[0][1]
+    stored = requests.get(served.url + corrected.headers["Content-Location"], timeout=5).json()
+    assert (stored["text"], stored["match"]) == (answer["text"], answer["match"])
+    assert stored["expires_at"] == original["expires_at"]
+
+
+def test_a_share_of_the_copies_is_read_afterwards(tmp_path, wait_until):
+    with running("serve", tmp_path, match_shadow=1) as shadowed:
+        post(shadowed, draw_invoice(7).png())
+        answer = post(shadowed, draw_invoice(7).jpeg(scale=0.9))
+        assert answer.headers["X-Cache-Status"] in ("HIT", "PARTIAL")
+
+        def outcomes() -> dict[str, float]:
+            return requests.get(f"{shadowed.url}/stats", timeout=5).json()["shadow_readings"]
+
+        wait_until(lambda: any(outcomes().values()), 30)
+        assert (outcomes()["agree"], outcomes()["digits_rate"]) == (1, 0.0)
+        metrics = requests.get(f"{shadowed.url}/metrics", timeout=5).text
+        assert 'ocr_shadow_readings_total{outcome="agree"}' in metrics
 
 
 def test_one_text_line_needs_no_detection(served):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Settings, SettingsError, load_settings
+from gateway.matching import DEFAULT_THRESHOLDS
+from gateway.wiring import CHOSEN_THRESHOLDS, thresholds
 
 DOCS = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
 
@@ -40,6 +42,8 @@ def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
         ({"OCR_CORS_ORIGINS": "https://erp.example/"}, "OCR_CORS_ORIGINS"),
         ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
         ({"OCR_LOG_LEVEL": "LOUD"}, "OCR_LOG_LEVEL"),
+        ({"OCR_MATCH_SHADOW": "1.5"}, "OCR_MATCH_SHADOW"),
+        ({"OCR_MATCH_LEAST_LIMIT": "0.12", "OCR_MATCH_MOST_LIMIT": "0.1"}, "OCR_MATCH_LEAST_LIMIT"),
         ({"OCR_EDGE_PURGE_URLS": "http://edge:8081,edge:8082"}, "OCR_EDGE_PURGE_URLS"),
     ],
 )
@@ -55,6 +59,15 @@ def test_the_plain_port_variable_is_understood(monkeypatch):
     assert load_settings().port == 8080
     monkeypatch.setenv("OCR_PORT", "9090")
     assert load_settings().port == 9090
+
+
+@pytest.mark.parametrize("name", CHOSEN_THRESHOLDS)
+def test_matching_can_be_made_stricter_and_never_looser(name):
+    measured = getattr(DEFAULT_THRESHOLDS, name)
+    assert getattr(thresholds(load_settings()), name) == measured
+    assert getattr(thresholds(load_settings(**{f"match_{name}": measured / 2})), name) == measured / 2
+    with pytest.raises(SettingsError, match=f"OCR_MATCH_{name.upper()}"):
+        load_settings(**{f"match_{name}": measured * 1.01})
 
 
 def test_lists_are_comma_separated(monkeypatch):

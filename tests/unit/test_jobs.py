@@ -63,7 +63,7 @@ class Node:
         self.jobs = Jobs(self.gateway.service, self.store, workers=1, limit=4, lease=self.lease, sweep=self.sweep)
 
     def submit(self, number: int = 0) -> str:
-        return self.jobs.submit(draw_invoice(number).encoded(), Options(), "near")
+        return self.jobs.submit(draw_invoice(number).encoded(), Options(), "exact")
 
     def hold(self) -> None:
         def wait_once():

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 # From the top down. A module may import its own layer (but see the test of circles) and any below.
 LAYERS = (
     ("gateway.cli",),
-    ("gateway.keys_command",),
     ("gateway.server",),
     ("gateway.gunicorn_worker",),
     ("gateway.app",),
@@ -21,12 +20,18 @@ LAYERS = (
     ("gateway.jobs",),
     ("gateway.tenancy",),
     ("gateway.service",),
+    ("gateway.near", "gateway.shadow"),
+    ("gateway.deletion", "gateway.sweep"),
     ("gateway.readers",),
     ("gateway.reading", "gateway.nomination"),
     ("gateway.archive",),
-    ("gateway.metrics", "gateway.purge", "gateway.renderings", "gateway.signing", "gateway.singleflight"),
+    ("gateway.metrics", "gateway.renderings", "gateway.signing", "gateway.singleflight"),
+    ("gateway.purge", "gateway.cdn"),
+    ("gateway.agreement", "gateway.rereading"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.config", "gateway.errors", "gateway.logs", "gateway.tenants"),
+    ("gateway.edge_log",),
+    ("gateway.tenants", "gateway.units", "gateway.client"),
+    ("gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),
 )
 

@@ -6,10 +6,11 @@ import contextlib
 import http.server
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from gateway.purge import RENDERINGS, EdgePurger, PurgeFailed
+from gateway.purge import ENTRIES, EdgePurger, PurgeFailed
 
 ID = "ab" * 32
 
@@ -22,6 +23,8 @@ class Edge:
         self.status = 204
         self.words = ["MISS"]  # the last one stays
         self.delay = 0.0
+        self.connections = 0
+        self.on_request: Callable[[Edge], object] = lambda _: None
         double = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -29,6 +32,7 @@ class Edge:
 
             def answer(self) -> None:
                 double.asked.append((self.command, self.path))
+                double.on_request(double)
                 time.sleep(double.delay)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self.send_response(double.status)
@@ -41,7 +45,11 @@ class Edge:
                         self.send_header("Content-Length", "0")
                     self.end_headers()
 
-            do_HEAD = do_DELETE = answer
+            def setup(self) -> None:
+                double.connections += 1
+                super().setup()
+
+            do_HEAD = do_DELETE = do_POST = answer
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -68,14 +76,85 @@ def test_without_edges_there_is_nothing_to_do():
     EdgePurger([]).purge(ID)
 
 
-def test_each_rendering_is_waited_for_and_then_removed_on_every_edge(edges):
+def test_every_address_of_a_record_has_its_entries():
+    assert set(ENTRIES) == {
+        "", ".gz", "/text", "/text.gz", "/lines.csv", "/lines.csv.gz", "/hocr", "/hocr.gz", "/thumbnail.webp",
+    }
+
+
+def test_each_entry_is_waited_for_and_then_removed_on_every_edge(edges):
     EdgePurger([edge.url for edge in edges]).purge(ID)
-    expected = [
-        request
-        for rendering in RENDERINGS
-        for request in (("HEAD", f"/stored/{ID}{rendering}"), ("DELETE", f"/purge/{ID}{rendering}"))
-    ]
-    assert edges[0].asked == edges[1].asked == expected
+    for edge in edges:
+        for entry in ENTRIES:
+            waited = edge.asked.index(("HEAD", f"/stored/{ID}{entry}"))
+            assert waited < edge.asked.index(("DELETE", f"/purge/{ID}{entry}"))
+        assert len(edge.asked) == 2 * len(ENTRIES)
+
+
+def test_shields_are_done_before_the_edges_that_fill_from_them_are_asked(edges):
+    shield, edge = edges
+    order = []
+    shield.delay = 0.05
+    shield.on_request = edge.on_request = lambda double: order.append("shield" if double is shield else "edge")
+    EdgePurger([edge.url], shields=[shield.url]).purge(ID)
+    assert order == ["shield"] * 2 * len(ENTRIES) + ["edge"] * 2 * len(ENTRIES)
+
+
+def test_a_failing_shield_is_named_and_the_edges_are_purged_all_the_same(edges):
+    shield, edge = edges
+    shield.status = 500
+    with pytest.raises(PurgeFailed) as failure:
+        EdgePurger([edge.url], shields=[shield.url]).purge(ID)
+    assert failure.value.edges == (shield.url,)
+    assert len(edge.asked) == 2 * len(ENTRIES)
+
+
+class Cdn:
+    """A remote cache that confirms or does not."""
+
+    name = "https://cdn.example"
+
+    def __init__(self, edge: Edge, confirms: bool = True) -> None:
+        self.edge, self.confirms, self.told = edge, confirms, []
+
+    def purge(self, result_id: str, timeout: float) -> bool:
+        self.told.append((result_id, len(self.edge.asked)))
+        return self.confirms
+
+    def purge_all(self, timeout: float) -> bool:
+        self.told.append(("all", len(self.edge.asked)))
+        return self.confirms
+
+    def close(self) -> None:
+        self.told.append(("closed", 0))
+
+
+def test_a_cdn_is_told_when_what_is_behind_it_has_forgotten(edges):
+    cdn = Cdn(edges[0])
+    EdgePurger([edges[0].url], cdn=cdn).purge(ID)
+    assert cdn.told == [(ID, 2 * len(ENTRIES))]
+
+
+def test_a_cdn_that_does_not_confirm_is_named(edges):
+    for purge in (lambda purger: purger.purge(ID), lambda purger: purger.purge_all()):
+        edges[0].status = 200
+        with pytest.raises(PurgeFailed, match=r"not confirmed by https://cdn\.example$"):
+            purge(EdgePurger([edges[0].url], cdn=Cdn(edges[0], confirms=False)))
+
+
+def test_everything_is_forgotten_by_one_request_to_each_edge(edges):
+    for edge in edges:
+        edge.status = 200
+    EdgePurger([edges[1].url], shields=[edges[0].url]).purge_all()
+    assert edges[0].asked == edges[1].asked == [("POST", "/epoch")]
+
+
+@pytest.mark.parametrize("status", [204, 404, 405, 502])
+def test_an_edge_that_cannot_start_a_new_epoch_is_named(edges, status):
+    edges[0].status = status
+    with pytest.raises(PurgeFailed) as failure:
+        EdgePurger([edges[0].url]).purge_all()
+    assert failure.value.edges == (edges[0].url,)
 
 
 @pytest.mark.parametrize("status", [200, 204])
@@ -93,7 +172,7 @@ def test_nothing_under_way_is_settled(edges, word):
 def test_an_answer_under_way_is_waited_for(edges):
     edges[0].words = ["UPDATING", "UPDATING", "HIT"]
     EdgePurger([edges[0].url]).purge(ID)
-    assert [method for method, _ in edges[0].asked[:4]] == ["HEAD", "HEAD", "HEAD", "DELETE"]
+    assert len([method for method, _ in edges[0].asked if method == "HEAD"]) == len(ENTRIES) + 2
 
 
 @pytest.mark.parametrize("words", [[], ["BYPASS"], ["UPDATING"]])
@@ -120,7 +199,7 @@ def test_a_silent_edge_costs_its_timeout_and_no_more(edges):
 
 
 def test_a_slow_edge_has_one_deadline_for_all_renderings(edges):
-    edges[0].delay = 0.15
+    edges[0].delay = 0.3
     began = time.monotonic()
     with pytest.raises(PurgeFailed):
         EdgePurger([edges[0].url], timeout=0.5).purge(ID)
@@ -129,10 +208,10 @@ def test_a_slow_edge_has_one_deadline_for_all_renderings(edges):
 
 def test_edges_are_asked_at_the_same_time(edges):
     for edge in edges:
-        edge.delay = 0.05
+        edge.delay = 0.1
     began = time.monotonic()
     EdgePurger([edge.url for edge in edges], timeout=5).purge(ID)
-    assert time.monotonic() - began < 0.9  # one after the other: 1.0
+    assert time.monotonic() - began < 1.5  # one after the other: 3.6
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:0", "http://[::broken"])
@@ -151,8 +230,8 @@ def test_a_miss_is_forgotten_in_the_background(edges):
     assert time.monotonic() - began < 0.05
     expected = [
         request
-        for rendering in RENDERINGS
-        for request in (("HEAD", f"/stored/{ID}{rendering}"), ("DELETE", f"/purge/{ID}{rendering}"))
+        for entry in ENTRIES
+        for request in (("HEAD", f"/stored/{ID}{entry}"), ("DELETE", f"/purge/{ID}{entry}"))
     ]
     deadline = time.monotonic() + 5
     while edges[1].asked != expected and time.monotonic() < deadline:
@@ -167,7 +246,7 @@ def test_what_is_no_miss_is_left_alone(edges, status):
     purger = EdgePurger([edges[0].url])
     purger.forget_miss(ID)
     deadline = time.monotonic() + 5
-    while len(edges[0].asked) < len(RENDERINGS) and time.monotonic() < deadline:
+    while len(edges[0].asked) < len(ENTRIES) and time.monotonic() < deadline:
         time.sleep(0.01)
     purger.close()
     assert {method for method, _ in edges[0].asked} == {"HEAD"}
@@ -201,4 +280,5 @@ def test_connections_are_reused(edges):
     purger = EdgePurger([edges[0].url])
     for _ in range(3):
         purger.purge(ID)
-    assert len(edges[0].asked) == 30
+    assert len(edges[0].asked) == 6 * len(ENTRIES)
+    assert edges[0].connections <= len(ENTRIES)

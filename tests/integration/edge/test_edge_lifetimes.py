@@ -67,6 +67,12 @@ def test_a_relative_lifetime_counts_for_nothing(edge, origin, live, address):
     assert edge.get(address).word == "EXPIRED"
 
 
+def test_a_relative_lifetime_alone_is_not_stored(edge, origin, live, address):
+    for claim in ("public, max-age=600", "public, s-maxage=600"):
+        origin.answers[address] = live(Cache_Control=claim, X_Accel_Expires="")
+        assert [edge.get(address).word for _ in range(2)] == ["MISS", "MISS"], claim
+
+
 def test_a_relative_lifetime_for_nginx_is_not_stored(edge, origin, live, address):
     origin.answers[address] = live(X_Accel_Expires="604800")
     assert [edge.get(address).word for _ in range(2)] == ["MISS", "MISS"]
@@ -90,7 +96,7 @@ def test_two_edges_in_a_row_absorb_misses_without_queueing(
     edge, start_edge, origin, answer, address, result_id, together
 ):
     outer = start_edge(f"127.0.0.1:{edge.port}")
-    origin.answers[address] = answer(404, {"Cache-Control": "no-store"}, b"{}", delay=0.2)
+    origin.answers[address] = answer(404, {"X-Accel-Expires": "1", "Cache-Control": "no-store"}, b"{}", delay=0.2)
     began = time.monotonic()
     assert {reply.status for reply in together(40, lambda: outer.get(address))} == {404}
     assert time.monotonic() - began < 3
@@ -115,15 +121,16 @@ def test_a_failure_is_never_kept_longer_than_a_second(edge, origin, live, answer
     assert edge.get(address).status == 200
 
 
-@pytest.mark.parametrize("header", ["Expires", "X-Accel-Expires", "X-Accel-Expires: @"])
+@pytest.mark.parametrize("header", ["Expires", "X-Accel-Expires", "X-Accel-Expires: @", "max-age"])
 def test_an_error_that_claims_a_lifetime_is_not_kept_at_all(edge, origin, live, answer, address, header):
     tomorrow = time.time() + 86400
     claim = {
         "Expires": {"Expires": formatdate(tomorrow, usegmt=True)},
         "X-Accel-Expires": {"X-Accel-Expires": "86400"},
         "X-Accel-Expires: @": {"X-Accel-Expires": f"@{int(tomorrow)}"},
+        "max-age": {"Cache-Control": "public, max-age=86400"},
     }[header]
-    origin.answers[address] = answer(500, claim | {"Cache-Control": "public"}, b"broken")
+    origin.answers[address] = answer(500, {"Cache-Control": "public"} | claim, b"broken")
     assert edge.get(address).status == 500
     origin.answers[address] = live()
     assert edge.get(address).status == 200

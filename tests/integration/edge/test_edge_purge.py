@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.purge import RENDERINGS, EdgePurger, PurgeFailed
+from gateway.purge import ENTRIES, RENDERINGS, EdgePurger, PurgeFailed
 
 
 def fill(edge, origin, live, address):
@@ -31,6 +31,20 @@ def test_every_rendering_is_gone_from_the_answers_and_the_disk(edge, origin, liv
         assert edge.get(address + rendering).status == 404
         assert not any(b"secret" in path.read_bytes() for path in edge.cached_files(result_id + rendering))
     assert edge.get(address + "-0a1b2c3d").word == "HIT"  # another id's
+
+
+def test_every_coding_of_every_rendering_is_gone(edge, origin, packed, address, result_id):
+    for rendering in RENDERINGS:
+        origin.answers[address + rendering] = packed(b"secret" * 200)
+        for coding in ("gzip", "identity"):
+            edge.get(address + rendering, headers={"Accept-Encoding": coding})
+    assert all(edge.cached_files(result_id + entry) for entry in ENTRIES)
+    empty(origin, address)
+    EdgePurger([edge.admin]).purge(result_id)
+    assert not any(edge.cached_files(result_id + entry) for entry in ENTRIES)
+    for rendering in RENDERINGS:
+        for coding in ("gzip", "identity"):
+            assert edge.get(address + rendering, headers={"Accept-Encoding": coding}).status == 404
 
 
 def test_a_purge_is_quick_and_can_be_repeated(edge, origin, live, address, result_id):

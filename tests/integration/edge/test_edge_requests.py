@@ -6,8 +6,11 @@ import json
 import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
+
+INFRA = Path(__file__).resolve().parents[3] / "infra" / "nginx"
 
 # Of an edge whose largest image has 64 KiB.
 LARGEST_BODY = 4 * 65536 + 65536
@@ -123,6 +126,35 @@ def test_no_gateway_is_a_502_and_a_slow_one_a_504(start_edge, start_origin, answ
 def test_headers_that_are_too_long_and_addresses_too(edge):
     assert_problem(edge.get("/healthz", headers={"X-Long": "x" * 9000}), 431)
     assert_problem(edge.get("/" + "x" * 9000), 414)
+
+
+def test_a_condition_that_fails_is_a_problem_too(edge, origin, live, address):
+    origin.answers[address] = live(b"0123456789")
+    for _ in range(2):
+        assert_problem(edge.get(address, headers={"If-Match": '"another"'}), 412)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/3.7\r\nHost: a\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ],
+)
+def test_what_nginx_itself_does_not_take_is_a_problem_document(edge, sent, status):
+    assert_problem(edge.send(sent), status)
+
+
+def test_every_error_of_nginx_is_described(edge):
+    pages = (INFRA / "snippets" / "problem-pages.conf").read_text()
+    problems = (INFRA / "http" / "problems.conf").read_text()
+    for status in re.findall(r"\b[45][0-9]{2}\b", pages.partition("494")[0].partition("error_page")[2]):
+        if status != "500":  # the default
+            assert len(re.findall(rf"^    {status} ", problems, re.MULTILINE)) >= 3, status
 
 
 def test_every_answer_about_a_result_has_a_cache_word(edge, origin, answer, live, address):

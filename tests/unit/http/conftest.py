@@ -28,6 +28,7 @@ def parts(gateway: Gateway, store) -> Iterator[Parts]:
         metrics=gateway.metrics,
         purger=gateway.purger,
         service=gateway.service,
+        shadow=gateway.shadow,
         jobs=jobs,
         services=Services(gateway.service),
     )

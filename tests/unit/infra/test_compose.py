@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from edge_config import settings
 
 from gateway.config import Settings
 from infra import stack
-from infra.nginx import render
 
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra"
@@ -80,9 +80,10 @@ def test_what_a_service_waits_for_exists_and_can_be_waited_for(name, service):
 
 
 def test_only_the_edge_is_published_and_only_on_loopback():
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["edge"]
+    assert [name for name, service in SERVICES.items() if service.get("ports")] == ["edge", "edge-2"]
     assert SERVICES["edge"]["ports"] == ["127.0.0.1:8080:8080"]
-    assert [name for name, service in SERVICES.items() if "front" in service["networks"]] == ["edge"]
+    assert SERVICES["edge-2"]["ports"] == ["127.0.0.1:8082:8080"]
+    assert [name for name, service in SERVICES.items() if "front" in service["networks"]] == ["edge", "edge-2"]
     assert yaml.safe_load(TEXT)["networks"]["back"]["internal"] is True
 
 
@@ -93,16 +94,16 @@ def test_the_gateways_settings_exist_and_are_valid(name, monkeypatch):
     assert environment.keys() <= known
     for variable, value in environment.items():
         monkeypatch.setenv(variable, str(value))
-    settings = Settings()
-    assert settings.reader == "queue"
+    assert Settings().reader == "queue"
 
 
-def test_the_edges_settings_exist_and_are_valid(tmp_path):
+@pytest.mark.parametrize("service", [service for service in SERVICES.values() if service["image"] == "ocr-edge"])
+def test_the_edges_settings_exist_and_are_valid(tmp_path, service):
     module = tmp_path / "module.so"
     module.touch()
-    environment = {name: str(value) for name, value in SERVICES["edge"]["environment"].items()}
-    assert environment.keys() <= {setting.variable for setting in render.SETTINGS}
-    values = render.load(environment | {"OCR_EDGE_PURGE_MODULE": str(module)})
+    environment = {name: str(value) for name, value in service["environment"].items()}
+    assert environment.keys() <= {setting.variable for setting in settings.SETTINGS}
+    values = settings.load(environment | {"OCR_EDGE_PURGE_MODULE": str(module)})
     assert values["OCR_EDGE_LISTEN"] == ("0.0.0.0:8080",)
 
 
@@ -158,7 +159,7 @@ def test_every_file_that_a_dockerfile_copies_exists():
 def test_containers_write_only_where_they_may(name, service):
     places = [entry.partition(":")[0] for entry in service.get("tmpfs", ())]
     places += [volume.split(":")[1] for volume in service.get("volumes", ()) if not volume.endswith(":ro")]
-    if name == "edge":
+    if service["image"] == "ocr-edge":
         entrypoint = re.search(r"^ENTRYPOINT (.+)$", (INFRA / "docker" / "edge.Dockerfile").read_text(), re.MULTILINE)
         assert '"/run/ocr-edge"' in entrypoint[1]
         assert {"/run/ocr-edge", service["environment"]["OCR_EDGE_DIR"]} == set(places)
@@ -181,7 +182,8 @@ def test_every_variable_is_in_the_example_with_its_default():
         re.findall(r"^#?([A-Z0-9_]+)=(.*)$", (INFRA / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     )
     used = dict(re.findall(r"\$\{([A-Z0-9_]+):?[-?]([^}]*)\}", TEXT))
-    assert used.keys() == example.keys()
+    # Docker Compose's own.
+    assert used.keys() | {"COMPOSE_PROFILES"} == example.keys()
     for variable, default in used.items():
         if variable not in SECRETS:
             assert example[variable] == default, variable
@@ -208,3 +210,35 @@ def test_serving_images_are_built_from_the_wheel_without_pytorch(file):
     assert text.count("FROM ") == 2
     assert text.rindex("USER 10001:10001") < text.rindex("CMD")
     assert (INFRA / "docker" / f"{file}.dockerignore").exists()
+
+
+LEVELS = stack.chosen(
+    stack.interpolate(yaml.safe_load(TEXT), SECRETS | yaml.safe_load(TEXT)["x-levels"])["services"],
+    yaml.safe_load(TEXT)["x-levels"],
+)
+
+
+def test_two_levels_are_two_edges_in_front_of_two_shields_in_front_of_the_gateway():
+    for name in ("edge", "edge-2"):
+        environment = LEVELS[name]["environment"]
+        assert environment["OCR_EDGE_UPSTREAMS"] == "shield-1:8080,shield-2:8080"
+        assert environment["OCR_EDGE_BALANCE"] == "id"
+        assert {"shield-1", "shield-2", "gateway"} <= LEVELS[name]["depends_on"].keys()
+    for name in ("shield-1", "shield-2"):
+        assert LEVELS[name]["environment"]["OCR_EDGE_UPSTREAMS"] == "gateway:5000"
+        assert LEVELS[name]["networks"] == ["back"]
+        assert not LEVELS[name]["ports"]
+    caches = [volume for name, service in LEVELS.items() for volume in service.get("volumes", ()) if "edge" in volume]
+    assert len(caches) == len(set(caches)) == 4
+
+
+def test_every_cache_of_two_levels_is_purged_and_the_shields_first():
+    gateway = LEVELS["gateway"]["environment"]
+    purged = gateway["OCR_SHIELD_PURGE_URLS"] + "," + gateway["OCR_EDGE_PURGE_URLS"]
+    assert purged == ",".join(f"http://{name}:8081" for name in ("shield-1", "shield-2", "edge", "edge-2"))
+
+
+def test_one_level_is_what_starts_by_itself():
+    services = stack.chosen(SERVICES, {})
+    assert {"edge-2", "shield-1", "shield-2"} & services.keys() == set()
+    assert services["edge"]["depends_on"].keys() == {"gateway"}

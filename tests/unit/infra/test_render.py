@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from edge_config import settings, templates
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Settings
 from gateway.purge import RENDERINGS
-from infra.nginx import render
 
 ROOT = Path(__file__).resolve().parents[3]
 NGINX = ROOT / "infra" / "nginx"
@@ -30,14 +30,14 @@ def module_file(tmp_path):
 
 
 def test_the_defaults_are_valid(module_file):
-    values = render.load({"OCR_EDGE_PURGE_MODULE": module_file})
+    values = settings.load({"OCR_EDGE_PURGE_MODULE": module_file})
     assert values["OCR_EDGE_LISTEN"] == ("127.0.0.1:8080",)
     assert values["OCR_EDGE_CACHE_DIR"] == f"{values['OCR_EDGE_DIR']}/cache"
 
 
 def test_an_empty_variable_is_an_unset_one(module_file):
-    empty = {setting.variable: "" for setting in render.SETTINGS} | {"OCR_EDGE_PURGE_MODULE": module_file}
-    assert render.load(empty) == render.load({"OCR_EDGE_PURGE_MODULE": module_file})
+    empty = {setting.variable: "" for setting in settings.SETTINGS} | {"OCR_EDGE_PURGE_MODULE": module_file}
+    assert settings.load(empty) == settings.load({"OCR_EDGE_PURGE_MODULE": module_file})
 
 
 @pytest.mark.parametrize(
@@ -73,31 +73,31 @@ def test_an_empty_variable_is_an_unset_one(module_file):
     ],
 )
 def test_a_mistake_names_its_variable(module_file, variable, value):
-    with pytest.raises(render.MistakesError) as mistakes:
-        render.load({"OCR_EDGE_PURGE_MODULE": module_file, variable: value})
+    with pytest.raises(settings.MistakesError) as mistakes:
+        settings.load({"OCR_EDGE_PURGE_MODULE": module_file, variable: value})
     assert [line.partition(":")[0] for line in str(mistakes.value).splitlines()] == [variable]
 
 
 def test_all_mistakes_come_together(module_file):
-    with pytest.raises(render.MistakesError) as mistakes:
-        render.load(
+    with pytest.raises(settings.MistakesError) as mistakes:
+        settings.load(
             {"OCR_EDGE_LISTEN": "x", "OCR_TTL": "0", "OCR_EDGE_WORKERS": "0", "OCR_EDGE_PURGE_MODULE": module_file}
         )
     assert len(str(mistakes.value).splitlines()) == 3
 
 
 def test_the_admin_address_is_none_of_the_clients(module_file):
-    with pytest.raises(render.MistakesError, match="OCR_EDGE_ADMIN_LISTEN"):
-        render.load({"OCR_EDGE_LISTEN": "127.0.0.1:8081", "OCR_EDGE_PURGE_MODULE": module_file})
+    with pytest.raises(settings.MistakesError, match="OCR_EDGE_ADMIN_LISTEN"):
+        settings.load({"OCR_EDGE_LISTEN": "127.0.0.1:8081", "OCR_EDGE_PURGE_MODULE": module_file})
 
 
-@given(st.sampled_from([setting.variable for setting in render.SETTINGS]), st.text(max_size=40))
+@given(st.sampled_from([setting.variable for setting in settings.SETTINGS]), st.text(max_size=40))
 def test_no_value_can_write_nginx_syntax(variable, value):
     try:
-        values = render.load({variable: value})
-    except render.MistakesError:
+        values = settings.load({variable: value})
+    except settings.MistakesError:
         return
-    for written in render.describe(values).splitlines():
+    for written in settings.describe(values).splitlines():
         assert not re.search(r"[;{}\"'`\\$#\s]", written.partition("=")[2])
 
 
@@ -125,7 +125,8 @@ def test_the_command_prints_what_it_used(tmp_path, module_file):
 
 
 def test_every_file_is_rendered_and_no_placeholder_is_left(tmp_path, module_file):
-    render.render(tmp_path / "conf", render.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path)}))
+    values = settings.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path)})
+    templates.render(tmp_path / "conf", values)
     rendered = {path.relative_to(tmp_path / "conf") for path in (tmp_path / "conf").rglob("*.conf")}
     assert rendered == {path.relative_to(NGINX) for path in NGINX.rglob("*.conf")}
     for path in rendered:
@@ -133,14 +134,14 @@ def test_every_file_is_rendered_and_no_placeholder_is_left(tmp_path, module_file
 
 
 def test_an_unused_lifetime_longer_than_a_result_is_kept(tmp_path, module_file):
-    values = render.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path), "OCR_TTL": "604800"})
-    render.render(tmp_path / "conf", values)
+    values = settings.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path), "OCR_TTL": "604800"})
+    templates.render(tmp_path / "conf", values)
     inactive = re.search(r"inactive=(\d+)s", (tmp_path / "conf" / "http" / "cache.conf").read_text())
     assert int(inactive[1]) > 604800
 
 
 def test_shared_settings_have_the_gateways_defaults():
-    for setting in render.SETTINGS:
+    for setting in settings.SETTINGS:
         field = Settings.model_fields.get(setting.variable.removeprefix("OCR_").lower())
         if field is not None:
             default = setting.parse(setting.default)
@@ -149,7 +150,7 @@ def test_shared_settings_have_the_gateways_defaults():
 
 def test_every_setting_is_documented_with_its_default():
     text = (ROOT / "docs" / "edge.md").read_text(encoding="utf-8")
-    for setting in render.SETTINGS:
+    for setting in settings.SETTINGS:
         row = next((line for line in text.splitlines() if line.startswith(f"| `{setting.variable}` |")), None)
         assert row is not None, setting.variable
         assert (f"`{setting.default}`" in row) if setting.default else True, setting.variable
@@ -182,8 +183,8 @@ class TestKeys:
         }
 
     def rendered(self, tmp_path, environment):
-        values = render.load(environment)
-        render.render(tmp_path / "conf", values)
+        values = settings.load(environment)
+        templates.render(tmp_path / "conf", values)
         return values, tmp_path / "conf" / "keys.json"
 
     def test_what_is_checked_with_is_for_its_owner_only(self, tmp_path, environment):
@@ -193,7 +194,7 @@ class TestKeys:
             "digests": {"2" * 64: 1, "3" * 64: 1},
         }
         assert document.stat().st_mode & 0o777 == 0o600
-        assert not any(secret in render.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
+        assert not any(secret in settings.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
 
     def test_back_in_open_mode_nothing_of_it_is_left(self, tmp_path, environment):
         _, document = self.rendered(tmp_path, environment)
@@ -217,15 +218,15 @@ class TestKeys:
     )
     def test_a_file_that_is_wrong_is_named_and_not_quoted(self, environment, variable, contents):
         Path(environment[variable]).write_text(contents)
-        with pytest.raises(render.MistakesError, match=variable) as mistakes:
-            render.load(environment)
+        with pytest.raises(settings.MistakesError, match=variable) as mistakes:
+            settings.load(environment)
         assert "secret" not in str(mistakes.value)
 
     @pytest.mark.parametrize("variable", ["OCR_EDGE_JS_MODULE", "OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE"])
     def test_a_file_that_is_missing_is_named(self, environment, variable):
-        with pytest.raises(render.MistakesError, match=variable):
-            render.load(environment | {variable: "/nowhere"})
+        with pytest.raises(settings.MistakesError, match=variable):
+            settings.load(environment | {variable: "/nowhere"})
 
     def test_open_mode_needs_none_of_them(self, environment):
         wrong = dict.fromkeys(("OCR_EDGE_JS_MODULE", "OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE"), "/nowhere")
-        assert render.load(environment | wrong | {"OCR_EDGE_KEYS": "off"})["OCR_EDGE_KEYS"] == "off"
+        assert settings.load(environment | wrong | {"OCR_EDGE_KEYS": "off"})["OCR_EDGE_KEYS"] == "off"

@@ -14,7 +14,7 @@ from PIL import Image
 from gateway.matching import DEFAULT_THRESHOLDS, Query, use_one_thread, verify
 from gateway.matching import verdict as module
 from gateway.matching.proof import make_proof
-from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits
+from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits, strict_limits
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -201,6 +201,22 @@ def test_a_corrected_figure_leaves_one_line_to_read(slip, proof):
     assert np.abs(verdict.boxes[7] - slip.boxes()[7]).max() < 1.5
 
 
+def test_a_corrected_page_names_the_lines_it_would_rather_read_too(slip, proof):
+    corrected = _encoded(slip.with_text(7, "429.80").draw(), 50)
+    severe = replace(DEFAULT_THRESHOLDS, wary_limit=0.06, wary_ideograph_limit=0.06)
+    verdict = verify(proof, corrected, slip.texts, severe)
+    assert verdict.doubtful == (7,)
+    assert set(verdict.wary) == {7, *np.flatnonzero(verdict.residuals > 0.06).tolist()} > {7}
+
+
+def test_print_too_small_is_read_where_the_page_agrees(page, slip, proof):
+    small = cv2.resize(page, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    verdict = verify(proof, small, slip.texts)
+    assert verdict.kind == "doubtful" and "too-small" in verdict.reasons
+    assert set(range(len(slip.lines))) >= set(verdict.wary) >= set(verdict.doubtful)
+    assert np.abs(verdict.boxes / 0.3 - slip.boxes()).max() < 4
+
+
 # --- what cannot be seen ----------------------------------------------------------------------------------------
 def test_print_too_small_to_tell_apart_is_never_the_same(page, slip, proof):
     tiny = cv2.resize(page, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
@@ -305,14 +321,25 @@ def test_ideographs_are_known(text, expected):
 
 
 @pytest.mark.parametrize(("lines", "doubtful", "differing", "agrees"), [
-    (14, 3, 3, True), (14, 4, 4, False), (40, 10, 10, True), (40, 11, 0, False),
-    (5, 3, 0, True), (5, 3, 3, False), (4, 2, 2, False), (4, 3, 1, True), (3, 3, 0, False),
-    (1, 1, 1, False), (1, 0, 0, True),
+    (14, 14, 0, True), (14, 14, 4, True), (14, 5, 5, False), (3, 1, 1, True), (3, 2, 2, False), (2, 1, 1, False),
+    (1, 1, 0, True), (1, 1, 1, False), (40, 13, 13, True), (40, 40, 14, False),
 ])
-def test_few_doubtful_lines_leave_the_page_agreeing(lines, doubtful, differing, agrees):
+def test_a_page_agrees_until_more_than_a_third_of_it_differs_clearly(lines, doubtful, differing, agrees):
     assert agrees_as_a_whole(lines, doubtful, differing, DEFAULT_THRESHOLDS) is agrees
+
+
+def test_the_share_of_doubtful_lines_can_be_bounded():
+    bounded = replace(DEFAULT_THRESHOLDS, doubtful_share=0.25)
+    assert agrees_as_a_whole(40, 10, 0, bounded) and not agrees_as_a_whole(40, 11, 0, bounded)
+
+
+def test_lines_of_another_document_are_held_to_a_fixed_limit():
+    assert strict_limits(["12.50", "日期"], 2, DEFAULT_THRESHOLDS) == pytest.approx([0.13, 0.115])
+    assert strict_limits(None, 2, DEFAULT_THRESHOLDS) == pytest.approx([0.115] * 2)
 
 
 def test_thresholds_are_a_choice(slip, proof):
     strict = replace(DEFAULT_THRESHOLDS, least_limit=0.0, most_limit=0.0, most_ideograph_limit=0.0)
-    assert verify(proof, slip.draw(), slip.texts, strict).kind == "different"
+    verdict = verify(proof, slip.draw(), slip.texts, strict)
+    assert verdict.kind == "doubtful" and verdict.doubtful == tuple(range(len(slip.lines)))
+    assert verify(proof, slip.draw(), slip.texts, replace(strict, doubtful_share=0.25)).kind == "different"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.crops import LONGEST, crop_line, is_tall, text_band, turned
+from worker.crops import LONGEST, crop_line, is_tall, text_band
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,3 @@ def test_a_blank_or_tiny_picture_is_kept_whole() -> None:
 )
 def test_a_crop_half_as_high_again_as_wide_is_tall(height: int, width: int, tall: bool) -> None:
     assert is_tall(np.zeros((height, width, 3), np.uint8)) is tall
-
-
-def test_turning_brings_a_line_turned_clockwise_level() -> None:
-    line = np.random.default_rng(1).integers(0, 255, (10, 40, 3), np.uint8)
-    assert np.array_equal(turned(np.rot90(line, -1)), line)

@@ -182,7 +182,7 @@ def package_detector():
     part = config.Det
     part.engine_type, part.lang_type, part.model_type = EngineType.ONNXRUNTIME, LangDet.CH, ModelType.SMALL
     part.ocr_version, part.task_type = OCRVersion.PPOCRV6, TaskType.DET
-    part.model_path = str(detect.weights_path())
+    part.model_path = str(detect.weights_path(detect.DETECTOR))
     part.engine_cfg = config.EngineConfig.onnxruntime
     part.engine_cfg.intra_op_num_threads = 2
     return PackageDetector(part)

@@ -28,10 +28,10 @@ class Shades:
     """Reads a crop as its mean grey level, unsure of all that is higher than wide; black reads as nothing."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls: list[Sequence[np.ndarray]] = []
 
     def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
-        self.calls += 1
+        self.calls.append(crops)
         return [self._read(crop) for crop in crops]
 
     @staticmethod
@@ -109,10 +109,88 @@ def test_a_tall_box_is_read_turned_too_and_the_likelier_reading_counts(page: np.
     assert texts(PageReader(Boxes((195, 40, 200, 100)), Shades()).read(page)) == ["80:60x5"]
 
 
-def test_one_call_reads_all_lines(page: np.ndarray) -> None:
+def test_ordinary_lines_are_read_in_one_call(page: np.ndarray) -> None:
     shades = Shades()
-    PageReader(Boxes((10, 50, 190, 70), (195, 40, 200, 100), (10, 10, 90, 30)), shades).read(page)
-    assert shades.calls == 1
+    boxes = [((10, 10), (90, 10), (90, 30), (10, 30)), ((10, 50), (190, 50), (190, 70), (10, 70))]
+    PageReader(Boxes(), shades).read_lines(page, boxes)
+    assert [len(call) for call in shades.calls if call] == [2]
+
+
+class Arrows:
+    """Reads an arrow by the way it points: to the right surely, on its head badly."""
+
+    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
+        return [self._read(crop) for crop in crops]
+
+    @staticmethod
+    def _read(crop: np.ndarray) -> LineReading:
+        height, width = crop.shape[:2]
+        if height > width:
+            return LineReading("I", 0.3)
+        upright = crop[:, : width // 2].mean() < crop[:, width // 2 :].mean()
+        return LineReading("right", 0.9) if upright else LineReading("left", 0.1)
+
+
+def arrows(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """A page with lines that get lighter from left to right."""
+    page = np.zeros((400, 300, 3), np.uint8)
+    for left, top, right, bottom in boxes:
+        page[top:bottom, left:right] = np.linspace(20, 250, right - left, dtype=np.uint8)[:, None]
+    return page
+
+
+LINES = ((10, 10, 140, 30), (160, 10, 290, 30), (10, 60, 200, 80), (10, 110, 60, 130), (10, 300, 280, 330))
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_page_is_read_whichever_way_up(quarters: int) -> None:
+    page = np.ascontiguousarray(np.rot90(arrows(*LINES), -quarters))
+    width, height = 300, 400
+
+    def on_the_page(x: float, y: float) -> tuple[float, float]:
+        return [(x, y), (height - y, x), (width - x, height - y), (y, width - x)][quarters]
+
+    detected = []
+    for left, top, right, bottom in LINES:
+        (one, other) = on_the_page(left, top), on_the_page(right, bottom)
+        detected.append((*np.minimum(one, other), *np.maximum(one, other)))
+    reader = PageReader(Boxes(*detected), Arrows())
+    lines = reader.read(page)
+    expected = [
+        tuple(on_the_page(*corner) for corner in ((left, top), (right, top), (right, bottom), (left, bottom)))
+        for left, top, right, bottom in LINES
+    ]
+    assert [line.box for line in lines] == expected
+    assert set(texts(lines)) == {"right"}
+    assert set(texts(reader.read_lines(page, [line.box for line in lines]))) == {"right"}
+
+
+def test_one_line_on_its_head_is_turned_alone() -> None:
+    page = arrows(*LINES)
+    left, top, right, bottom = LINES[2]
+    page[top:bottom, left:right] = page[top:bottom, left:right][:, ::-1]
+    lines = PageReader(Boxes(*LINES), Arrows()).read(page)
+    assert set(texts(lines)) == {"right"}
+    assert [line.box[0] for line in lines] == [(10, 10), (160, 10), (200, 80), (10, 110), (10, 300)]
+
+
+def test_an_upright_page_costs_three_lines_more_at_most() -> None:
+    shades = Shades()
+    PageReader(Boxes((10, 50, 190, 70), (110, 10, 190, 30), (10, 10, 90, 30), (10, 80, 90, 95)), shades).read(
+        np.full((100, 200, 3), 9, np.uint8)
+    )
+    assert [len(call) for call in shades.calls if call] == [3, 4]
+
+
+def test_the_reviewer_has_the_last_word_on_the_crop_that_was_chosen() -> None:
+    class Reviewer:
+        def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]:
+            [crop], [reading] = crops, readings
+            return [LineReading(f"{reading.text} {crop.shape}", 0.7, "other")]
+
+    page = np.ascontiguousarray(np.rot90(arrows(*LINES[:1])))
+    [line] = PageReader(Boxes((10, 160, 30, 290)), Arrows(), Reviewer()).read(page)
+    assert line == Line("right (20, 130, 3)", 0.7, ((10, 290), (10, 160), (30, 160), (30, 290)), "other")
 
 
 @pytest.mark.parametrize(

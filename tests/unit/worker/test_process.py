@@ -123,12 +123,14 @@ def test_a_full_queue_refuses_at_once(pool: ReaderPool) -> None:
     with ThreadPoolExecutor(5) as threads:
         running = [threads.submit(pool.read, page(hundredths=20), "auto", 10) for _ in range(5)]
         assert eventually(lambda: pool.waiting() == 4)
+        assert pool.idle() == 0
         start = time.monotonic()
         with pytest.raises(ReaderBusy):
             pool.read(page(), timeout=10)
         assert time.monotonic() - start < 0.4
         assert all(reading.result() for reading in running)
     assert pool.read(page(), timeout=10)
+    assert pool.idle() == 1
 
 
 def test_a_hanging_reading_times_out_and_its_process_is_replaced(pool: ReaderPool) -> None:

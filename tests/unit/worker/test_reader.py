@@ -42,6 +42,28 @@ def test_a_drawn_page_is_read_as_it_was_drawn(pool: ReaderPool) -> None:
     assert tops == pytest.approx([36, 126, 216, 306], abs=12)
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_page_may_lie_on_its_side_or_stand_on_its_head(pool: ReaderPool, quarters: int) -> None:
+    page = np.ascontiguousarray(np.rot90(drawn(*LINES), -quarters))
+    lines = pool.read(page, timeout=30)
+    assert tuple(line.text for line in lines) == LINES
+    height, width = page.shape[:2]
+    nearest = [(0, 0), (width, 0), (width, height), (0, height)][quarters]
+    assert max(abs(line.box[0][0] - nearest[0]) for line in lines) < (60 if quarters == 2 else 340)
+    again = pool.read_lines(page, [line.box for line in lines], timeout=30)
+    assert [(reading.text, reading.score) for reading in again] == [(line.text, line.score) for line in lines]
+
+
+def test_columns_are_read_from_right_to_left(pool: ReaderPool) -> None:
+    columns = ("增值税专用发票", "购买方名称", "合计金额")
+    image = Image.new("RGB", (420, 420), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, 32, index=2)
+    for number, column in enumerate(columns):
+        for row, character in enumerate(column):
+            draw.text((330 - 120 * number, 40 + 40 * row), character, "black", font)
+    assert tuple(line.text for line in pool.read(np.asarray(image), timeout=30)) == columns
+
+
 def test_reading_a_page_again_gives_the_same(pool: ReaderPool) -> None:
     page = drawn(*LINES)
     assert pool.read(page, timeout=30) == pool.read(page, timeout=30)
@@ -52,6 +74,17 @@ def test_reading_its_boxes_again_gives_the_same_text(pool: ReaderPool) -> None:
     lines = pool.read(page, timeout=30)
     again = pool.read_lines(page, [line.box for line in lines[::-1]], timeout=30)
     assert [reading.text for reading in again] == [line.text for line in lines[::-1]]
+
+
+def test_with_a_second_reader_each_line_says_who_read_it() -> None:
+    spec = ReaderSpec(threads=2, second="ppocr", second_below=1.0)
+    lines = spec.build().read(drawn(*LINES))
+    assert tuple(line.text for line in lines) == LINES
+    assert {line.reader for line in lines} == {"ppocr"}
+    with ReaderPool(spec) as pool:
+        assert pool.wait_ready(60)
+        assert pool.read(drawn(*LINES), timeout=30) == lines
+        assert [reading.reader for reading in pool.read_lines(drawn(*LINES), [lines[0].box])] == ["ppocr"]
 
 
 def test_a_line_with_broad_blank_edges_is_read_as_well(pool: ReaderPool) -> None:
@@ -101,14 +134,20 @@ def test_another_engine_or_library_is_another_revision(monkeypatch: pytest.Monke
         reader._revision.cache_clear()
 
 
+def test_a_second_reader_and_its_threshold_are_part_of_the_revision() -> None:
+    specs = [ReaderSpec(), *(ReaderSpec(second="ppocr", second_below=below) for below in (0.5, 0.7))]
+    assert len({spec.revision() for spec in specs}) == 3
+    assert ReaderSpec(second_below=0.5).revision() == ReaderSpec().revision()
+
+
 def test_every_module_that_a_reading_passes_through_is_part_of_the_revision() -> None:
     program = (
-        "import sys; from worker.reader import ReaderSpec; ReaderSpec().build()\n"
+        "import sys; from worker.reader import ReaderSpec; ReaderSpec(second='ppocr').build()\n"
         "print(*sorted(name.partition('.')[2] + '.py' for name in sys.modules if name.startswith('worker.')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=30
     )
-    loaded = set(done.stdout.split()) - {"types.py", "detector_weights.py"}
+    loaded = set(done.stdout.split()) - {"types.py", "package_weights.py"}
     assert "page.py" in loaded
     assert loaded <= set(reader._PIPELINE)

@@ -1,0 +1,123 @@
+"""Known documents that an upload was verified to show: nominated by hashes, compared, read again where that is not
+enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gateway.archive import Archive
+from gateway.identity import hamming, options_suffix
+from gateway.matching import DEFAULT_THRESHOLDS, Query, Thresholds, Verdict, fingerprint, verify
+from gateway.metrics import Metrics
+from gateway.nomination import Nominator
+from gateway.readers.base import Readings, ReadingTask
+from gateway.record import Match, PageLine, Record
+from gateway.rereading import settle
+from worker.types import Box
+
+NOMINEES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NearMatch:
+    """The ``lines`` of an upload, in its own pixels, as far as possible from ``source``, the record of a reading.
+
+    ``match.kind`` is ``near`` when every line is the record's, ``partial`` when some were read again.
+    """
+
+    source: Record
+    match: Match
+    lines: tuple[PageLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A nominee with lines that must be read again before anything is known."""
+
+    source: Record
+    verdict: Verdict
+
+
+class NearMatcher:
+    """Finds what an upload has in common with the documents in ``archive``."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        readings: Readings,
+        nominator: Nominator,
+        metrics: Metrics,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    ) -> None:
+        self._archive = archive
+        self._readings = readings
+        self._nominator = nominator
+        self._metrics = metrics
+        self._thresholds = thresholds
+
+    def matches(self, task: ReadingTask) -> Iterator[NearMatch]:
+        """Each match is sound; who cannot use one (its source is gone) asks for the next.
+
+        Lines are read again for one nominee at most, the one with the fewest doubts, and only when no other agrees
+        without: it costs. Raises a :class:`gateway.errors.Refusal` when they cannot be read.
+        """
+        doubts = []
+        for source, verdict in self._verdicts(task):
+            if verdict.kind == "same":
+                yield NearMatch(source, _match(task, source), _in_new_places(source, verdict))
+            elif verdict.kind == "doubtful":
+                doubts.append(_Doubt(source, verdict))
+        if doubts:
+            found = self._read_again(task, min(doubts, key=lambda doubt: len(doubt.verdict.doubtful)))
+            if found is not None:
+                yield found
+
+    def _verdicts(self, task: ReadingTask) -> Iterator[tuple[Record, Verdict]]:
+        page = task.document.pages[0]
+        look = fingerprint(page, task.facts.phash)
+        if look is None:
+            return
+        query = Query(page)
+        for nominee in self._nominator.nominate(look, NOMINEES):
+            if options_suffix(nominee.id) != task.options.suffix():
+                continue
+            found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
+            if found is None or proof is None or not proof.is_of([line.box for line in found.record.lines]):
+                continue
+            started = time.thread_time()
+            verdict = verify(proof, query, [line.text for line in found.record.lines], self._thresholds)
+            self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
+            yield found.record, verdict
+
+    def _read_again(self, task: ReadingTask, doubt: _Doubt) -> NearMatch | None:
+        settled = settle(
+            _in_new_places(doubt.source, doubt.verdict),
+            doubt.verdict.doubtful,
+            doubt.verdict.wary,
+            lambda boxes: self._readings.reread(task, boxes),
+        )
+        if settled is None:
+            self._metrics.reread("refuted")
+            return None
+        self._metrics.reread("changed" if settled.changed else "confirmed", settled.reread, settled.changed)
+        return NearMatch(doubt.source, _match(task, doubt.source, settled.reread, settled.changed), settled.lines)
+
+
+def _match(task: ReadingTask, source: Record, reread_lines: int = 0, changed_lines: int = 0) -> Match:
+    distance = hamming(task.facts.phash, source.image.phash)
+    return Match("partial" if reread_lines else "near", source.id, distance, reread_lines, changed_lines)
+
+
+def _in_new_places(source: Record, verdict: Verdict) -> tuple[PageLine, ...]:
+    """The record's lines at their boxes in the new page."""
+    return tuple(
+        replace(line, box=_box(corners)) for line, corners in zip(source.lines, verdict.boxes, strict=True)
+    )
+
+
+def _box(corners: np.ndarray) -> Box:
+    return tuple((float(x), float(y)) for x, y in corners)

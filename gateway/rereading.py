@@ -1,0 +1,67 @@
+"""What reading lines again settles: whether a page is the known document, a corrected version of it, or neither.
+
+A line that is read again takes its text from the new page, so it is as safe as in a full reading. Only the lines that
+are *not* read again are taken on trust, and once one line differs the page is another document: then all lines that do
+not agree under a strict limit of their own (:attr:`gateway.matching.Verdict.wary`) are read, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.record import PageLine
+from worker.types import Box, LineReading
+
+MOST_CHANGED = 1 / 3
+"""With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere."""
+LEAST_SCORE = 0.5
+"""A changed line read with less confidence may not fit the box that the old text had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """``lines``: all lines of the page, in the record's order. ``reread`` of them were read, ``changed`` have another
+    text than the record."""
+
+    lines: tuple[PageLine, ...]
+    reread: int
+    changed: int
+
+
+def settle(
+    lines: Sequence[PageLine],
+    doubtful: Sequence[int],
+    wary: Sequence[int],
+    read: Callable[[list[Box]], list[LineReading]],
+) -> Settled | None:
+    """Read the ``doubtful`` of ``lines`` (the record's texts, the new page's boxes), and when one of them has changed
+    all that are ``wary``; both are indices. ``None`` when only a full reading can tell what the page holds.
+
+    ``read``: the text in each of some boxes, in their order. It is asked twice at most, and for no box twice.
+    """
+    readings: dict[int, LineReading] = {}
+    for numbers in (sorted(doubtful), sorted({*wary} - {*doubtful})):
+        if numbers:
+            readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
+        changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
+        if len(changed) > MOST_CHANGED * len(lines) or not all(_is_sure(readings[number]) for number in changed):
+            return None
+        if not changed:
+            break
+    return Settled(
+        tuple(
+            _as_read(line, readings[number]) if number in readings else line
+            for number, line in enumerate(lines)
+        ),
+        reread=len(readings),
+        changed=len(changed),
+    )
+
+
+def _is_sure(reading: LineReading) -> bool:
+    return bool(reading.text.strip()) and reading.score >= LEAST_SCORE
+
+
+def _as_read(line: PageLine, reading: LineReading) -> PageLine:
+    return replace(line, text=reading.text, score=reading.score, reader=reading.reader)

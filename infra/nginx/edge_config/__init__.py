@@ -1,0 +1,1 @@
+"""How the edge's configuration is made from the environment."""

@@ -1,0 +1,151 @@
+"""What nginx can't do by itself: begin a new epoch while it runs.
+
+A small process beside nginx, started by ``render.py --run`` and ended with it. The admin server passes ``POST /epoch``
+on to its socket; it writes the configuration again with the next epoch, lets nginx reload, and answers when no worker
+of the old configuration takes requests any more: from then on nothing that was cached before is found. What is left on
+disk is then removed through the purge module, entry by entry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import http.server
+import json
+import os
+import re
+import signal
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from edge_config import epoch
+from edge_config.templates import render
+
+# nginx reads thousands of keys at a reload, and starts its workers anew.
+_RELOAD_SECONDS = 12.0
+_POLL_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
+_KEY = re.compile(rb"\nKEY: ([0-9a-z]+\.[0-9]+)/([0-9a-f/a-z.-]+)\n")
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the process listens; ``folder`` is ``OCR_EDGE_DIR``."""
+    return folder / "control.sock"
+
+
+def start(folder: Path, values: Mapping[str, object]) -> None:
+    """Fork the process that serves this one, which then becomes nginx. ``folder``: of the rendered configuration."""
+    nginx = os.getpid()
+    sys.stdout.flush()
+    if os.fork():
+        return
+    # The child never returns: it serves until its parent ends.
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == nginx:
+            _serve(folder, values, nginx)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _serve(folder: Path, values: Mapping[str, object], nginx: int) -> None:
+    state = Path(str(values["OCR_EDGE_DIR"]))
+    path = socket_path(state)
+    path.unlink(missing_ok=True)
+    turn = threading.Lock()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0"
+
+        def do_POST(self) -> None:
+            with turn:
+                try:
+                    number = epoch.begin(state)
+                    render(folder, values)
+                    done = _reload(nginx)
+                except (OSError, ValueError) as error:
+                    print(f"edge control: no new epoch: {error}", file=sys.stderr, flush=True)
+                    done, number = False, -1
+                if done:
+                    threading.Thread(target=_sweep, args=(values, number), daemon=True).start()
+            body = json.dumps({"epoch": number} if done else {"epoch": None}).encode()
+            self.send_response(200 if done else 500)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """nginx's access log has it."""
+
+        def address_string(self) -> str:
+            return "nginx"
+
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        daemon_threads = True
+
+    with Server(str(path), Handler) as server:
+        # nginx's workers may be another user; who may ask is decided by the admin server's allow-list.
+        path.chmod(0o666)
+        server.serve_forever()
+
+
+def _reload(nginx: int) -> bool:
+    """Tell nginx to read its configuration again; whether all old workers stopped taking requests in time."""
+    old = set(_workers(nginx))
+    os.kill(nginx, signal.SIGHUP)
+    deadline = time.monotonic() + _RELOAD_SECONDS
+    while True:
+        workers = _workers(nginx)
+        if workers.keys() - old and not any(pid in old and taking for pid, taking in workers.items()):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+
+
+def _workers(nginx: int) -> dict[int, bool]:
+    """nginx's worker processes, and whether each still takes requests."""
+    found = {}
+    children = Path(f"/proc/{nginx}/task/{nginx}/children").read_text(encoding="ascii")
+    for pid in map(int, children.split()):
+        with contextlib.suppress(OSError):
+            title = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if title.startswith(b"nginx: worker process"):
+                found[pid] = b"shutting down" not in title
+    return found
+
+
+def _sweep(values: Mapping[str, object], number: int) -> None:
+    """Remove what older epochs left, through the purge module, so that nginx's own accounts stay right."""
+    current = f"{values['OCR_EDGE_EPOCH']}.{number}"
+    host, _, port = str(values["OCR_EDGE_ADMIN_LISTEN"]).rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
+    removed = 0
+    with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
+        for old, entry in _entries(Path(str(values["OCR_EDGE_CACHE_DIR"])), lambda found: found != current):
+            try:
+                connection.request("DELETE", f"/purge/{old}/{entry}")
+                connection.getresponse().read()
+                removed += 1
+            except (OSError, http.client.HTTPException):
+                connection.close()
+    print(f"edge control: epoch {current}, {removed} entries of older ones removed", file=sys.stderr, flush=True)
+
+
+def _entries(cache: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Epoch and entry of every file in ``cache`` whose epoch is ``wanted``."""
+    for folder, _, names in os.walk(cache):
+        for name in names:
+            with contextlib.suppress(OSError):
+                with open(os.path.join(folder, name), "rb") as file:
+                    found = _KEY.search(file.read(1024))
+                if found and wanted(found[1].decode()):
+                    yield found[1].decode(), found[2].decode()

@@ -1,0 +1,104 @@
+"""What the settings become: words for the templates' placeholders, and the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_config import epoch, keys
+
+TEMPLATES = Path(__file__).resolve().parents[1]
+PLACEHOLDER = re.compile(r"\{\{ ([a-z_]+) \}\}")
+
+
+# Where no origin is allowed, evaluating two variables for each hit would be work for nothing.
+_RESULT_CORS = """\
+    add_header Access-Control-Allow-Origin $cors_origin always;
+    add_header Access-Control-Expose-Headers $cors_expose always;"""
+
+
+def placeholders(values: Mapping[str, object]) -> dict[str, str]:
+    """What the templates' ``{{ name }}`` stand for."""
+    listed: dict[str, tuple[str, ...]] = {name: value for name, value in values.items() if isinstance(value, tuple)}
+    plain = {
+        name.removeprefix("OCR_").removeprefix("EDGE_").lower(): str(value)
+        for name, value in values.items()
+        if name not in listed
+    }
+    names = listed["OCR_EDGE_SERVER_NAMES"]
+    listens = listed["OCR_EDGE_LISTEN"]
+    default = "" if names else " default_server"
+    upstreams = [f"    server {address} max_fails=3 fail_timeout=5s;" for address in listed["OCR_EDGE_UPSTREAMS"]]
+    ttl = values["OCR_TTL"]
+    assert isinstance(ttl, int)
+    read_timeout = values["OCR_READ_TIMEOUT"]
+    max_upload_bytes = values["OCR_MAX_UPLOAD_BYTES"]
+    assert isinstance(read_timeout, float) and isinstance(max_upload_bytes, int)
+    lookup_timeout = values["OCR_EDGE_LOOKUP_TIMEOUT"]
+    assert isinstance(lookup_timeout, int)
+    return plain | {
+        "epoch": f"{values['OCR_EDGE_EPOCH']}.{epoch.current(Path(str(values['OCR_EDGE_DIR'])))}",
+        "listen": "\n".join(f"    listen {address}{default};" for address in listens),
+        "server_name": " ".join(names) or "_",
+        "unknown_host_server": _unknown_host_server(listens)
+        if names
+        else "# OCR_EDGE_SERVER_NAMES is empty: every name is ours.",
+        "lookup_balance": "    hash $result_id$file_address consistent;"
+        if values["OCR_EDGE_BALANCE"] == "id"
+        else "    # OCR_EDGE_BALANCE: in turns.",
+        "lookup_servers": "\n".join(upstreams),
+        "call_servers": "\n".join(upstreams),
+        "purge_allow": "\n".join(f"allow {network};" for network in listed["OCR_EDGE_PURGE_ALLOW"]),
+        "trusted_proxies": "\n".join(f"set_real_ip_from {network};" for network in listed["OCR_EDGE_TRUSTED_PROXIES"])
+        or "# OCR_EDGE_TRUSTED_PROXIES is empty: clients are who connects.",
+        "cors_origins": _cors(listed["OCR_CORS_ORIGINS"]),
+        "cors_vary": ", Origin" if set(listed["OCR_CORS_ORIGINS"]) - {"*"} else "",
+        "result_cors": _RESULT_CORS if listed["OCR_CORS_ORIGINS"] else "    # OCR_CORS_ORIGINS is empty.",
+        "user": f"user {values['OCR_EDGE_USER']};" if values["OCR_EDGE_USER"] else "",
+        "inactive": str(ttl + 3600),
+        "lock_timeout": str(lookup_timeout + 2),
+        "answer_timeout": str(int(read_timeout) + 15),
+        # As in the gateway: room for base64, for multipart's envelope, and for a batch.
+        "max_body_bytes": str(4 * max_upload_bytes + 64 * 1024),
+    }
+
+
+def _cors(origins: tuple[str, ...]) -> str:
+    named = [f'    "{origin}" "{origin}";' for origin in origins if origin != "*"]
+    return "\n".join([f'    default "{"*" if "*" in origins else ""}";', *named])
+
+
+def _unknown_host_server(listens: tuple[str, ...]) -> str:
+    lines = [f"    listen {address} default_server;" for address in listens]
+    return "\n".join(
+        [
+            "server {",
+            *lines,
+            '    server_name "";',
+            "    include snippets/problems.conf;",
+            "    location / {",
+            "        return 421;",
+            "    }",
+            "}",
+        ]
+    )
+
+
+def render(folder: Path, values: Mapping[str, object]) -> None:
+    """Write the configuration to ``folder``, replacing it, and make the folders nginx won't make itself."""
+    words = placeholders(values) | keys.placeholders(values, folder)
+    rendered = {}
+    for template in sorted((*TEMPLATES.rglob("*.conf"), *TEMPLATES.rglob("*.js"))):
+        text = template.read_text(encoding="utf-8")
+        unknown = {match[1] for match in PLACEHOLDER.finditer(text)} - words.keys()
+        if unknown:
+            raise KeyError(f"{template.name}: no setting for {', '.join(sorted(unknown))}")
+        rendered[template.relative_to(TEMPLATES)] = PLACEHOLDER.sub(lambda match: words[match[1]], text)
+    for path, text in rendered.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    keys.write(folder, values)
+    for name in ("OCR_EDGE_DIR", "OCR_EDGE_CACHE_DIR"):
+        Path(str(values[name])).mkdir(parents=True, exist_ok=True)

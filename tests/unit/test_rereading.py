@@ -1,0 +1,98 @@
+"""What lines that were read again settle: pure policy, over any reader."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.record import PageLine
+from gateway.rereading import LEAST_SCORE, settle
+from worker.types import LineReading
+
+
+def page(*texts: str) -> list[PageLine]:
+    """Lines whose boxes tell them apart."""
+    return [PageLine(text, 0.97, ((0, n), (9, n), (9, n + 1), (0, n + 1))) for n, text in enumerate(texts)]
+
+
+class Reader:
+    """Reads the lines of a true page by their boxes, and remembers what it was asked for."""
+
+    def __init__(self, *texts: str, score: float = 0.9) -> None:
+        self.texts, self.score, self.asked = texts, score, []
+
+    def __call__(self, boxes) -> list[LineReading]:
+        numbers = [int(box[0][1]) for box in boxes]
+        self.asked.append(numbers)
+        return [LineReading(self.texts[number], self.score) for number in numbers]
+
+
+def settled_texts(settled) -> list[str]:
+    return [line.text for line in settled.lines]
+
+
+KNOWN = ("Invoice 12", "Paper", "Ink", "Total 80.00", "Due today", "Thank you")
+
+
+def test_lines_that_read_as_recorded_confirm_the_record():
+    read = Reader(*KNOWN)
+    settled = settle(page(*KNOWN), [1, 3], [1, 2, 3], read)
+    assert (settled_texts(settled), settled.reread, settled.changed) == ([*KNOWN], 2, 0)
+    assert read.asked == [[1, 3]], "nothing but the doubtful lines is read"
+    assert [line.score for line in settled.lines] == [0.97, 0.9, 0.97, 0.9, 0.97, 0.97]
+
+
+def test_a_changed_line_has_the_wary_lines_read_too():
+    read = Reader("Invoice 13", "Paper", "Ink", "Total 90.00", "Due today", "Thank you")
+    settled = settle(page(*KNOWN), [3], [0, 3, 5], read)
+    assert settled_texts(settled) == [*read.texts]
+    assert (settled.reread, settled.changed) == (3, 2)
+    assert read.asked == [[3], [0, 5]]
+
+
+def test_a_changed_line_without_further_wary_ones_is_read_once():
+    read = Reader(*KNOWN[:3], "Total 90.00", *KNOWN[4:])
+    assert settle(page(*KNOWN), [3], [3], read).changed == 1
+    assert read.asked == [[3]]
+
+
+def test_a_page_with_most_lines_changed_must_be_read():
+    read = Reader("Invoice 13", "Pens", "Ink", "Total 90.00", *KNOWN[4:])
+    assert settle(page(*KNOWN), [0, 1, 3], [0, 1, 3], read) is None
+    assert settle(page(*KNOWN), [0], [0, 1, 3], read) is None, "however they were found"
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_line_that_is_gone_must_be_looked_for(text):
+    assert settle(page(*KNOWN), [2], [2], Reader("", "", text, "", "", "")) is None
+
+
+def test_a_changed_line_that_is_hardly_legible_in_the_old_place_must_be_found_anew():
+    changed = (*KNOWN[:3], "Total 90.0", *KNOWN[4:])
+    assert settle(page(*KNOWN), [3], [3], Reader(*changed, score=LEAST_SCORE - 0.01)) is None
+    assert settle(page(*KNOWN), [3], [3], Reader(*KNOWN, score=LEAST_SCORE - 0.01)).changed == 0
+
+
+@given(data=st.data())
+def test_every_line_that_was_not_reused_has_the_new_pages_text(data):
+    count = data.draw(st.integers(1, 12))
+    known = data.draw(st.lists(st.sampled_from(["a", "b", "c"]), min_size=count, max_size=count))
+    true = data.draw(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=count, max_size=count))
+    numbers = st.sets(st.integers(0, count - 1))
+    doubtful = data.draw(numbers)
+    wary = doubtful | data.draw(numbers)
+    read = Reader(*true)
+    settled = settle(page(*known), sorted(doubtful), sorted(wary), read)
+    asked = [number for numbers in read.asked for number in numbers]
+    assert len(asked) == len(set(asked)) <= len(wary), "no line is read twice"
+    if settled is None:
+        assert any(true[number] != known[number] for number in asked)
+        return
+    assert len(settled.lines) == count
+    found = settled_texts(settled)
+    assert all(found[number] == true[number] for number in asked)
+    if any(true[number] != known[number] for number in doubtful):
+        assert set(asked) == wary
+    assert settled.changed == sum(one != other for one, other in zip(found, known, strict=True)) <= count / 3
+    assert [line.box for line in settled.lines] == [line.box for line in page(*known)]
