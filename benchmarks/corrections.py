@@ -134,6 +134,7 @@ def main() -> None:
         Case("one digit corrected, JPEG at 0.75", lambda seed, chance: one_figure(seed, chance).jpeg(0.75, 75)),
         Case("a price and the sums corrected", lambda seed, chance: one_amount(seed, chance).png()),
         Case("nothing corrected, JPEG at 0.9", lambda seed, _: draw_invoice(seed, ROWS).jpeg(0.9)),
+        Case("nothing corrected, JPEG at 0.5", lambda seed, _: draw_invoice(seed, ROWS).jpeg(0.5)),
     ]
     with tempfile.TemporaryDirectory() as folder, running("serve", Path(folder), log_level="WARNING") as served:
         measure(served, cases, chosen.pages)

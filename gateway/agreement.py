@@ -80,14 +80,16 @@ def _candidates(one: Sequence[PlacedText], other: Sequence[PlacedText]) -> Itera
     """Pairs whose upright bounds touch: so few that the rest can be exact."""
     if not one or not other:
         return
-    first, second = (np.float32([line.box for line in lines]).reshape(len(lines), -1, 2) for lines in (one, other))
+    first, second = (
+        np.asarray([line.box for line in lines], np.float32).reshape(len(lines), -1, 2) for lines in (one, other)
+    )
     low = np.maximum(first.min(axis=1)[:, None], second.min(axis=1)[None])
     high = np.minimum(first.max(axis=1)[:, None], second.max(axis=1)[None])
     yield from np.argwhere((low < high).all(axis=2)).tolist()
 
 
 def _overlap(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    first, second = np.float32(one), np.float32(other)
+    first, second = np.asarray(one, np.float32), np.asarray(other, np.float32)
     smaller = min(cv2.contourArea(first), cv2.contourArea(second))
     shared, _ = cv2.intersectConvexConvex(first, second)
     return shared / smaller if smaller > 0 else 0.0

@@ -98,6 +98,7 @@ class NearMatcher:
             _in_new_places(doubt.source, doubt.verdict),
             doubt.verdict.doubtful,
             doubt.verdict.wary,
+            np.flatnonzero(doubt.verdict.residuals > self._thresholds.clear_difference).tolist(),
             lambda boxes: self._readings.reread(task, boxes),
         )
         if settled is None:

@@ -7,7 +7,7 @@ not agree under a strict limit of their own (:attr:`gateway.matching.Verdict.war
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.record import PageLine
@@ -16,7 +16,7 @@ from worker.types import Box, LineReading
 MOST_CHANGED = 1 / 3
 """With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere."""
 LEAST_SCORE = 0.5
-"""A changed line read with less confidence may not fit the box that the old text had."""
+"""A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,14 @@ def settle(
     lines: Sequence[PageLine],
     doubtful: Sequence[int],
     wary: Sequence[int],
+    other: Collection[int],
     read: Callable[[list[Box]], list[LineReading]],
 ) -> Settled | None:
     """Read the ``doubtful`` of ``lines`` (the record's texts, the new page's boxes), and when one of them has changed
-    all that are ``wary``; both are indices. ``None`` when only a full reading can tell what the page holds.
+    all that are ``wary``. ``None`` when only a full reading can tell what the page holds.
+
+    ``doubtful``, ``wary``, ``other`` are indices. ``other``: lines whose pixels are clearly another text's. In the
+    rest, a poor reading is that of a poor picture, which a full reading would make as well.
 
     ``read``: the text in each of some boxes, in their order. It is asked twice at most, and for no box twice.
     """
@@ -45,7 +49,10 @@ def settle(
         if numbers:
             readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
-        if len(changed) > MOST_CHANGED * len(lines) or not all(_is_sure(readings[number]) for number in changed):
+        if len(changed) > MOST_CHANGED * len(lines) or any(
+            not readings[number].text.strip() or (number in other and readings[number].score < LEAST_SCORE)
+            for number in changed
+        ):
             return None
         if not changed:
             break
@@ -57,10 +64,6 @@ def settle(
         reread=len(readings),
         changed=len(changed),
     )
-
-
-def _is_sure(reading: LineReading) -> bool:
-    return bool(reading.text.strip()) and reading.score >= LEAST_SCORE
 
 
 def _as_read(line: PageLine, reading: LineReading) -> PageLine:

@@ -11,9 +11,9 @@ import os
 import sys
 
 from gateway import __version__
-from gateway.cli import check, keys, lookup, purge, recognize, report, serve, work
+from gateway.cli import check, keys, lookup, purge, recognize, report, serve, warm, work
 
-COMMANDS = (serve, work, recognize, check, lookup, purge, report, keys)
+COMMANDS = (serve, work, recognize, check, lookup, purge, report, warm, keys)
 
 
 def main(arguments: list[str] | None = None) -> int:

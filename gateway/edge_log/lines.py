@@ -40,8 +40,8 @@ class Line(msgspec.Struct, gc=False):
 
     @property
     def result_id(self) -> str:
-        """The id that a look-up asks for; empty when this is none."""
-        if self.method in ("GET", "HEAD") and self.path.startswith("/results/"):
+        """The id that a look-up asks for; empty when this is none. A HEAD wants no document: it only sees whether."""
+        if self.method == "GET" and self.path.startswith("/results/"):
             return self.path[9:].partition("/")[0]
         return ""
 

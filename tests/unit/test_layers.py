@@ -29,7 +29,7 @@ LAYERS = (
     ("gateway.purge", "gateway.cdn"),
     ("gateway.agreement", "gateway.rereading"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
-    ("gateway.edge_log",),
+    ("gateway.edge_log", "gateway.warming"),
     ("gateway.tenants", "gateway.units", "gateway.client"),
     ("gateway.config", "gateway.errors", "gateway.logs"),
     ("worker",),

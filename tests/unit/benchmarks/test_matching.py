@@ -14,7 +14,7 @@ from benchmarks.matching import camera
 from benchmarks.matching.captures import CAPTURES, GROUPS, Layout, generator
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, ink_box, line_boxes, render
-from benchmarks.matching.measure import Check
+from benchmarks.matching.measure import Check, can_be_seen
 from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER, changed
 from benchmarks.matching.pictures import look
 from benchmarks.matching.plan import COPY, SIZES, jobs, names
@@ -89,6 +89,17 @@ def test_reading_all_known_lines_anew_does_not_excuse_what_lies_beside_them(chan
         assert faults(document, other, lines, ()).reused
     else:
         assert faults(document, other, (), lines).unseen
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pair_that_nobody_can_tell_apart_is_none(kind: str) -> None:
+    document = KINDS[kind](1)
+    page = render(document)
+    assert not can_be_seen(page, page)
+    assert not can_be_seen(page, cv2.GaussianBlur(page, (0, 0), 0.3)), "the grey of an edge is no other glyph"
+    seen = [can_be_seen(page, render(other.document))
+            for change in ("digit", "look-alike") if (other := changed(document, change, 1, 1))]
+    assert seen and all(seen)
 
 
 def test_a_mark_on_blank_paper_makes_any_answer_a_fault() -> None:

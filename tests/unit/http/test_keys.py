@@ -81,7 +81,7 @@ class TestGettingIn:
             for method in rule.methods - {"OPTIONS"}:
                 with client.open(path, method=method) as answer:
                     if rule.endpoint in OPEN:
-                        assert answer.status_code == 200
+                        assert answer.status_code != 401
                     else:
                         assert answer.status_code == 401
                         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="ocr-gateway"'
