@@ -188,6 +188,16 @@ class TestApart:
         assert list(theirs.headers) == list(unknown.headers)
         assert client.get(address + clothes, headers=bearer(ACME)).status_code == 200
 
+    def test_no_address_that_names_a_result_answers_another_tenant(self, client, address):
+        """Whatever is added to the map of addresses later, too."""
+        rules = [rule for rule in client.application.url_map.iter_rules() if "<result_id>" in rule.rule]
+        assert len(rules) >= len(CLOTHES) + 1
+        for rule in rules:
+            path = rule.rule.replace("<result_id>", address.removeprefix("/results/"))
+            for method in rule.methods & {"GET", "HEAD", "POST", "PUT", "PATCH"}:
+                assert client.open(path, method=method, headers=bearer(ZETA)).status_code == 404, (method, path)
+                assert client.open(path, method=method, headers=bearer(ACME)).status_code == 200, (method, path)
+
     def test_anothers_id_asks_the_store_what_an_unknown_one_asks(self, client, address, store, monkeypatch):
         """The same time, because it is the same work: one look for a key that is not there."""
         asked = []
