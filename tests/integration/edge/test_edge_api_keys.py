@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 import time
 from email.utils import formatdate
 
@@ -416,6 +417,13 @@ class TestWithTheGateway:
     def test_a_tenant_gets_nothing_of_anothers_reading(self, whole, upload):
         words = [self.post(whole, key, upload).word for key in (ACME, ZETA, ACME)]
         assert words == ["MISS", "MISS", "HIT"]
+
+    def test_the_page_and_its_files_need_no_key(self, whole):
+        page = whole.get("/").body.decode()
+        scripts = re.findall(r'"(/static/[^"]+[.]js)"', page)
+        assert scripts
+        for path in scripts:
+            assert [whole.get(path).status for _ in range(2)] == [200, 200]
 
     def test_the_edges_refusal_reads_like_the_gateways(self, whole):
         at_edge = whole.get(f"/results/{'0' * 64}")
