@@ -55,7 +55,13 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _unset_when_empty(value: object) -> object:
+    """An empty variable is one that compose passes on unset; as a path it would be the current folder."""
+    return None if value == "" else value
+
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_unset_when_empty)]
 WebAddresses = Annotated[CommaSeparated, AfterValidator(_are_web_addresses)]
 
 
@@ -210,10 +216,10 @@ class Settings(BaseSettings):
     )
 
     # --- who may ask ----------------------------------------------------------------------
-    api_keys_file: Path | None = Field(
+    api_keys_file: OptionalPath = Field(
         None, description="File of tenants and the digests of their API keys; unset: open mode, nobody needs a key."
     )
-    signing_key_file: Path | None = Field(
+    signing_key_file: OptionalPath = Field(
         None, description="File of the keys that sign links, 64 hex digits a line; unset: no links are signed."
     )
     signed_url_seconds: int = Field(

@@ -17,7 +17,17 @@ from gateway.signing import QUERY_NAMES, Signer
 from gateway.tenants import Operator, Tenant, Tenants
 
 # The page and its files, the description, health: nothing of anybody.
-OPEN = frozenset({"page.page", "page.asset", "page.openapi", "page.docs", "health.alive", "health.ready"})
+OPEN = frozenset(
+    {
+        "page.page",
+        "page.asset",
+        "page.lasting_asset",
+        "page.openapi",
+        "page.docs",
+        "health.alive",
+        "health.ready",
+    }
+)
 # Figures over all tenants: who may see them is no tenant.
 OPERATORS = frozenset({"health.exposition", "health.stats"})
 

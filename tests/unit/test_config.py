@@ -42,6 +42,7 @@ def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
         ({"OCR_CORS_ORIGINS": "https://erp.example/"}, "OCR_CORS_ORIGINS"),
         ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
         ({"OCR_LOG_LEVEL": "LOUD"}, "OCR_LOG_LEVEL"),
+        ({"OCR_SIGNING_KEY_FILE": "signing"}, "OCR_API_KEYS_FILE"),
         ({"OCR_MATCH_SHADOW": "1.5"}, "OCR_MATCH_SHADOW"),
         ({"OCR_MATCH_LEAST_LIMIT": "0.12", "OCR_MATCH_MOST_LIMIT": "0.1"}, "OCR_MATCH_LEAST_LIMIT"),
         ({"OCR_EDGE_PURGE_URLS": "http://edge:8081,edge:8082"}, "OCR_EDGE_PURGE_URLS"),
@@ -68,6 +69,13 @@ def test_matching_can_be_made_stricter_and_never_looser(name):
     assert getattr(thresholds(load_settings(**{f"match_{name}": measured / 2})), name) == measured / 2
     with pytest.raises(SettingsError, match=f"OCR_MATCH_{name.upper()}"):
         load_settings(**{f"match_{name}": measured * 1.01})
+
+
+def test_keys_are_off_where_their_files_are_named_by_empty_variables(monkeypatch):
+    monkeypatch.setenv("OCR_API_KEYS_FILE", "")
+    monkeypatch.setenv("OCR_SIGNING_KEY_FILE", "")
+    settings = load_settings()
+    assert (settings.api_keys_file, settings.signing_key_file) == (None, None)
 
 
 def test_lists_are_comma_separated(monkeypatch):

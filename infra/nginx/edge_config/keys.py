@@ -90,16 +90,19 @@ def placeholders(values: Mapping[str, object], folder: Path) -> dict[str, str]:
 def write(folder: Path, values: Mapping[str, object]) -> None:
     """Write what nginx's JavaScript checks with, for its owner's eyes only; or remove what is there."""
     document = folder / DOCUMENT
-    document.unlink(missing_ok=True)
     if values["OCR_EDGE_KEYS"] != "edge":
+        document.unlink(missing_ok=True)
         return
     api_keys = values["OCR_API_KEYS_FILE"]
     contents = {
         "signing": _signing_keys(Path(str(values["OCR_SIGNING_KEY_FILE"]))),
         "digests": dict.fromkeys(_api_key_digests(Path(str(api_keys))), 1) if api_keys else None,
     }
-    with open(os.open(document, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    # In one step: nginx may be told to read it at any moment.
+    successor = folder / f".{DOCUMENT}.{os.getpid()}"
+    with open(os.open(successor, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         json.dump(contents, file)
+    os.replace(successor, document)
 
 
 def _signing_keys(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 import time
 from email.utils import formatdate
 
@@ -193,6 +194,20 @@ class TestSignedLinks:
             assert words == ["MISS", "MISS"], number
 
 
+def test_two_levels_both_check_links_and_both_keep_the_answer(
+    start_edge, keyed, origin, kept, files, address, result_id, link
+):
+    shielded = start_edge(f"127.0.0.1:{keyed.port}", OCR_EDGE_KEYS="edge", **files)
+    origin.answers[address] = kept(b"the text")
+    query = link()
+    assert [shielded.get(f"{address}?{query}").word for _ in range(2)] == ["MISS", "HIT"]
+    assert keyed.get(f"{address}?{query}").word == "HIT"
+    assert len(origin.seen(result_id)) == 1
+    assert_refused(shielded.get(address))
+    assert_refused(shielded.get(f"{address}?{query[:-1]}x"))
+    assert shielded.get(address, headers=bearer(ACME)).word == "BYPASS"
+
+
 class TestKeys:
     @pytest.mark.parametrize(
         "headers",
@@ -209,6 +224,7 @@ class TestKeys:
         for _ in range(2):
             reply = keyed.get(address, headers=headers)
             assert (reply.status, reply.word, reply.body) == (200, "BYPASS", b"to a key")
+            assert "Authorization, X-API-Key" in reply.headers["vary"]
         assert [keyed.get(f"{address}?{link()}").word for _ in range(2)] == ["MISS", "HIT"]
         assert keyed.get(address, headers=headers).body == b"to a key"
         asked = origin.seen(result_id)
@@ -299,7 +315,9 @@ def test_without_the_module_the_gateway_judges_everything_and_nothing_is_kept(
     query = link()
     for reply in (live(), kept()):
         origin.answers[address] = reply
-        assert [edge.get(f"{address}?x=1&{query}").word for _ in range(2)] == ["BYPASS", "BYPASS"]
+        replies = [edge.get(f"{address}?x=1&{query}") for _ in range(2)]
+        assert [reply.word for reply in replies] == ["BYPASS", "BYPASS"]
+        assert "Authorization, X-API-Key" in replies[0].headers["vary"]
     assert {seen.path for seen in origin.seen(result_id)} == {f"{address}?{query}"}
 
 
@@ -371,6 +389,11 @@ class TestWithTheGateway:
             assert [(reply.status, reply.word) for reply in replies] == [(200, "MISS"), (200, "HIT")], clothes
             assert replies[0].body == whole.get(f"/results/{own_id}{clothes}", headers=bearer(ACME)).body
             assert whole.get(f"/results/{own_id}{clothes}").status == 401
+        packed = [whole.get(signed, headers={"Accept-Encoding": "gzip"}) for _ in range(2)]
+        assert [(reply.word, reply.headers["content-encoding"]) for reply in packed] == [
+            ("MISS", "gzip"),
+            ("HIT", "gzip"),
+        ]
 
         assert whole.get(f"/results/{own_id}", "DELETE", bearer(ZETA)).status == 204
         assert whole.get(signed).status == 200, "somebody else's deletion takes nothing away"
@@ -394,6 +417,13 @@ class TestWithTheGateway:
     def test_a_tenant_gets_nothing_of_anothers_reading(self, whole, upload):
         words = [self.post(whole, key, upload).word for key in (ACME, ZETA, ACME)]
         assert words == ["MISS", "MISS", "HIT"]
+
+    def test_the_page_and_its_files_need_no_key(self, whole):
+        page = whole.get("/").body.decode()
+        scripts = re.findall(r'"(/static/[^"]+[.]js)"', page)
+        assert scripts
+        for path in scripts:
+            assert [whole.get(path).status for _ in range(2)] == [200, 200]
 
     def test_the_edges_refusal_reads_like_the_gateways(self, whole):
         at_edge = whole.get(f"/results/{'0' * 64}")
