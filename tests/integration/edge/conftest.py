@@ -310,6 +310,17 @@ def nginx() -> None:
         pytest.fail("nginx is not installed: apt-get install nginx libnginx-mod-http-cache-purge")
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for ocr.example, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=ocr.example"]
+    subprocess.run([*command, "-addext", "subjectAltName=DNS:ocr.example"], check=True, capture_output=True)
+    return certificate, key
+
+
 @pytest.fixture
 def start_edge() -> Iterator[Callable[..., Edge]]:
     """``start_edge(upstreams, SETTING=value)``: one more nginx, stopped after the test."""
