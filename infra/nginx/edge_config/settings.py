@@ -200,6 +200,12 @@ SETTINGS = (
         _path,
         "The purge module (Debian: libnginx-mod-http-cache-purge).",
     ),
+    Setting(
+        "OCR_EDGE_JS_MODULE",
+        "",
+        lambda text: _path(text) if text else "",
+        "The njs module (Debian: libnginx-mod-http-js), for an Age on every hit. Empty: none.",
+    ),
     # These are the gateway's own; the edge must agree with it.
     Setting(
         "OCR_MAX_UPLOAD_BYTES",
@@ -236,6 +242,9 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
     module = values.get("OCR_EDGE_PURGE_MODULE")
     if module and not Path(str(module)).is_file():
         mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
+    js_module = values.get("OCR_EDGE_JS_MODULE")
+    if js_module and not Path(str(js_module)).is_file():
+        mistakes.append(f"OCR_EDGE_JS_MODULE: {js_module} is not there; install libnginx-mod-http-js")
     mistakes += _tls_mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
     if values.get("OCR_EDGE_ADMIN_LISTEN") in listens:  # type: ignore[operator]

@@ -62,6 +62,11 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
             "cors_origins": _cors(listed["OCR_CORS_ORIGINS"]),
             "cors_vary": ", Origin" if set(listed["OCR_CORS_ORIGINS"]) - {"*"} else "",
             "result_cors": _RESULT_CORS if listed["OCR_CORS_ORIGINS"] else "    # OCR_CORS_ORIGINS is empty.",
+            "load_js": f"load_module {values['OCR_EDGE_JS_MODULE']};" if values["OCR_EDGE_JS_MODULE"] else "",
+            "import_js": "js_import age from js/age.js;" if values["OCR_EDGE_JS_MODULE"] else "",
+            "result_age": "    js_header_filter age.age;"
+            if values["OCR_EDGE_JS_MODULE"]
+            else "    # OCR_EDGE_JS_MODULE is empty: no Age; it can be told from Date.",
             "user": f"user {values['OCR_EDGE_USER']};" if values["OCR_EDGE_USER"] else "",
             "inactive": str(ttl + 3600),
             "lock_timeout": str(lookup_timeout + 2),
@@ -104,6 +109,8 @@ def render(folder: Path, values: Mapping[str, object]) -> None:
         if unknown:
             raise KeyError(f"{template.name}: no setting for {', '.join(sorted(unknown))}")
         rendered[template.relative_to(TEMPLATES)] = PLACEHOLDER.sub(lambda match: words[match[1]], text)
+    for script in sorted(TEMPLATES.rglob("*.js")):
+        rendered[script.relative_to(TEMPLATES)] = script.read_text(encoding="utf-8")
     for path, text in rendered.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

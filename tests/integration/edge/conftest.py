@@ -125,8 +125,8 @@ class Origin:
                 reply = origin._reply(seen)
                 time.sleep(reply.delay)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self.send_response(reply.status)
-                    for name, value in reply.headers.items():
+                    self.send_response_only(reply.status)
+                    for name, value in ({"Date": self.date_time_string()} | reply.headers).items():
                         self.send_header(name, value)
                     if reply.status != 204:
                         self.send_header("Content-Length", str(len(reply.body)))

@@ -36,6 +36,7 @@ SETTINGS = {
         "OCR_EDGE_TLS_KEY": "{key}",
         "OCR_EDGE_REDIRECT_LISTEN": "127.0.0.1:8082",
     },
+    "Age": {"OCR_EDGE_JS_MODULE": "/usr/lib/nginx/modules/ngx_http_js_module.so"},
     "in front of shields": {"OCR_EDGE_UPSTREAMS": "127.0.0.1:8080,127.0.0.2:8080", "OCR_EDGE_BALANCE": "id"},
     "any origin": {"OCR_CORS_ORIGINS": "*"},
 }
