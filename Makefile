@@ -6,8 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-# What the tests run for real: the edge with its purge module, Redis, a browser, fonts to draw documents with.
-TEST_PACKAGES := nginx libnginx-mod-http-cache-purge redis-server chromium fonts-noto-cjk fonts-dejavu-core
+# What the tests run for real: the edge with its purge module, asked over HTTP/2 by curl, Redis, a browser, fonts to
+# draw documents with.
+TEST_PACKAGES := nginx libnginx-mod-http-cache-purge libnginx-mod-http-js openssl curl redis-server chromium fonts-noto-cjk fonts-dejavu-core
 
 .PHONY: serve test lint stack clean
 .DELETE_ON_ERROR:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from edge_config import control
+from edge_config import control, tls
 from edge_config.settings import MistakesError, describe, load
 from edge_config.templates import render
 
@@ -26,17 +25,17 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="where to write it")
     parser.add_argument("--run", action="store_true", help="then become nginx, in the foreground")
     arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
     try:
         values = load(os.environ)
+        render(folder, values)
     except MistakesError as mistakes:
         print(mistakes, file=sys.stderr)
         return 2
-    folder = arguments.folder.resolve()
-    render(folder, values)
     print(describe(values), flush=True)
     if arguments.run:
         control.start(folder, values)
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        nginx = tls.program()
         os.execv(nginx, [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"])
     return 0
 

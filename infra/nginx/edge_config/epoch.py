@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edge_config.settings import MistakesError
+
 
 def current(folder: Path) -> int:
     """The number kept in ``folder`` (``OCR_EDGE_DIR``); 0 before the first :func:`begin`.
 
-    Raises :class:`ValueError` when what is kept there is no number: starting again from 0 would bring back what was
+    Raises :class:`MistakesError` when what is kept there is no number: starting again from 0 would bring back what was
     purged.
     """
     try:
@@ -17,7 +19,7 @@ def current(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     if not text.isdecimal():
-        raise ValueError(f"{folder / 'epoch'} holds no number; empty the cache folder and remove it")
+        raise MistakesError(f"OCR_EDGE_DIR: {folder / 'epoch'} holds no number; empty the cache folder and remove it")
     return int(text)
 
 

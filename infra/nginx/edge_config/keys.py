@@ -36,12 +36,6 @@ SETTINGS: tuple[tuple[str, str, Callable[[str], object], str], ...] = (
         "`off`: open mode. `gateway`: the gateway checks keys and signed links, nothing is cached. "
         "`edge`: signed links are checked here and answered from the cache.",
     ),
-    (
-        "OCR_EDGE_JS_MODULE",
-        "/usr/lib/nginx/modules/ngx_http_js_module.so",
-        _path,
-        "The module that checks them (Debian: libnginx-mod-http-js).",
-    ),
     ("OCR_SIGNING_KEY_FILE", "", _path, "The file of signing keys, the same as the gateway's."),
     (
         "OCR_API_KEYS_FILE",
@@ -59,8 +53,6 @@ def mistakes(values: Mapping[str, object]) -> list[str]:
     if values.get("OCR_EDGE_KEYS") != "edge":
         return []
     found = []
-    if not Path(str(values["OCR_EDGE_JS_MODULE"])).is_file():
-        found.append(f"OCR_EDGE_JS_MODULE: {values['OCR_EDGE_JS_MODULE']} is not there; install libnginx-mod-http-js")
     if not values["OCR_SIGNING_KEY_FILE"]:
         found.append("OCR_SIGNING_KEY_FILE: OCR_EDGE_KEYS=edge needs it")
     for variable, read in (("OCR_SIGNING_KEY_FILE", _signing_keys), ("OCR_API_KEYS_FILE", _api_key_digests)):
@@ -79,8 +71,6 @@ def placeholders(values: Mapping[str, object], folder: Path) -> dict[str, str]:
     at_edge = values["OCR_EDGE_KEYS"] == "edge"
     return {
         "keys": str(values["OCR_EDGE_KEYS"]),
-        "keys_module": f"load_module {values['OCR_EDGE_JS_MODULE']};" if at_edge else "# OCR_EDGE_KEYS is not `edge`.",
-        "js_folder": str(folder / "js"),
         "keys_document": str(folder / DOCUMENT),
         # Who may keep a 200: in open mode any shared cache, in key mode an edge that checks signatures (RFC 9213).
         "storage_word": "$upstream_http_ocr_edge_cache_control" if at_edge else "$upstream_http_cache_control",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config import keys
+from edge_config import keys, tls
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _WILDCARD_NAME = re.compile(r"(?:\*\.)?(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -99,6 +99,7 @@ class Setting:
 
 
 _server_name = _matching(_WILDCARD_NAME, "host names, such as ocr.example.org or *.example.org")
+_switch = _matching(re.compile(r"off|on"), "on or off")
 _size = _matching(_SIZE, "a size such as 64m or 10g")
 
 SETTINGS = (
@@ -127,6 +128,25 @@ SETTINGS = (
         "ocr-gateway",
         _matching(_HOST_NAME, "a host name"),
         "The Host that gateways are asked for, whatever the client said.",
+    ),
+    Setting(
+        "OCR_EDGE_TLS_LISTEN", "", _listed(_address), "Addresses with TLS and HTTP/2, comma-separated. Empty: none."
+    ),
+    Setting(
+        "OCR_EDGE_TLS_CERTIFICATE", "", lambda text: _path(text) if text else "", "The certificate with its chain, PEM."
+    ),
+    Setting("OCR_EDGE_TLS_KEY", "", lambda text: _path(text) if text else "", "Its private key, PEM."),
+    Setting(
+        "OCR_EDGE_HTTP3",
+        "off",
+        _switch,
+        "HTTP/3 on the TLS addresses too; needs an nginx with QUIC (1.25 or later).",
+    ),
+    Setting(
+        "OCR_EDGE_REDIRECT_LISTEN",
+        "",
+        _listed(_address),
+        "Addresses that lead from plain HTTP to TLS, comma-separated; needs OCR_EDGE_SERVER_NAMES.",
     ),
     Setting("OCR_EDGE_ADMIN_LISTEN", "127.0.0.1:8081", _address, "Address for purging and health; never publish it."),
     Setting(
@@ -181,6 +201,13 @@ SETTINGS = (
         _path,
         "The purge module (Debian: libnginx-mod-http-cache-purge).",
     ),
+    Setting("OCR_EDGE_AGE", "off", _switch, "`on`: an Age on every hit, which needs the njs module."),
+    Setting(
+        "OCR_EDGE_JS_MODULE",
+        "/usr/lib/nginx/modules/ngx_http_js_module.so",
+        _path,
+        "The njs module (Debian: libnginx-mod-http-js). Only OCR_EDGE_AGE=on and OCR_EDGE_KEYS=edge need it.",
+    ),
     # These are the gateway's own; the edge must agree with it.
     Setting(
         "OCR_MAX_UPLOAD_BYTES",
@@ -219,6 +246,7 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
     if module and not Path(str(module)).is_file():
         mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
     mistakes += keys.mistakes(values)
+    mistakes += _js_mistakes(values) + _tls_mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
     if values.get("OCR_EDGE_ADMIN_LISTEN") in listens:  # type: ignore[operator]
         mistakes.append("OCR_EDGE_ADMIN_LISTEN: must not be an address that clients use")
@@ -226,6 +254,35 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
         raise MistakesError("\n".join(mistakes))
     values["OCR_EDGE_CACHE_DIR"] = values["OCR_EDGE_CACHE_DIR"] or f"{values['OCR_EDGE_DIR']}/cache"
     return values
+
+
+def needs_js(values: Mapping[str, object]) -> bool:
+    """Whether any script runs in nginx."""
+    return values.get("OCR_EDGE_AGE") == "on" or values.get("OCR_EDGE_KEYS") == "edge"
+
+
+def _js_mistakes(values: Mapping[str, object]) -> list[str]:
+    module = values.get("OCR_EDGE_JS_MODULE")
+    if not needs_js(values) or not module or Path(str(module)).is_file():
+        return []
+    return [f"OCR_EDGE_JS_MODULE: {module} is not there; install libnginx-mod-http-js"]
+
+
+def _tls_mistakes(values: Mapping[str, object]) -> list[str]:
+    mistakes = []
+    if values.get("OCR_EDGE_TLS_LISTEN"):
+        for name in ("OCR_EDGE_TLS_CERTIFICATE", "OCR_EDGE_TLS_KEY"):
+            if name in values and not Path(str(values[name] or ".")).is_file():
+                mistakes.append(f"{name}: must be a file when OCR_EDGE_TLS_LISTEN is set")
+        if values.get("OCR_EDGE_HTTP3") == "on" and not tls.installed().quic:
+            mistakes.append("OCR_EDGE_HTTP3: this nginx was built without it; Debian 12's is older than HTTP/3")
+    elif values.get("OCR_EDGE_HTTP3") == "on":
+        mistakes.append("OCR_EDGE_HTTP3: needs OCR_EDGE_TLS_LISTEN")
+    if values.get("OCR_EDGE_REDIRECT_LISTEN") and not (
+        values.get("OCR_EDGE_TLS_LISTEN") and values.get("OCR_EDGE_SERVER_NAMES")
+    ):
+        mistakes.append("OCR_EDGE_REDIRECT_LISTEN: needs OCR_EDGE_TLS_LISTEN and OCR_EDGE_SERVER_NAMES")
+    return mistakes
 
 
 def describe(values: Mapping[str, object]) -> str:

@@ -70,13 +70,13 @@ def _packed(body: bytes, **more: str) -> Callable[[Seen], Answer]:
     def reply(seen: Seen) -> Answer:
         if seen.header("Accept-Encoding") == "gzip":
             coded = {"Content-Encoding": "gzip", "ETag": '"one-gzip"'}
-            return _result(gzip.compress(body, mtime=0), **coded | more)
-        return _result(body, **more)
+            return stored_result(gzip.compress(body, mtime=0), **coded | more)
+        return stored_result(body, **more)
 
     return reply
 
 
-def _result(body: bytes = b'{"text": "1280.00"}', *, lives: float = 3600, **more: str) -> Answer:
+def stored_result(body: bytes = b'{"text": "1280.00"}', *, lives: float = 3600, **more: str) -> Answer:
     """A stored result that lives ``lives`` seconds from now. ``more`` changes or removes headers."""
     expires = int(time.time() + lives)
     headers = {
@@ -125,8 +125,8 @@ class Origin:
                 reply = origin._reply(seen)
                 time.sleep(reply.delay)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    self.send_response(reply.status)
-                    for name, value in reply.headers.items():
+                    self.send_response_only(reply.status)
+                    for name, value in ({"Date": self.date_time_string()} | reply.headers).items():
                         self.send_header(name, value)
                     if reply.status != 204:
                         self.send_header("Content-Length", str(len(reply.body)))
@@ -142,6 +142,11 @@ class Origin:
         class Server(http.server.ThreadingHTTPServer):
             request_queue_size = 256
             daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                # nginx drops the connection of a look-up whose client has gone.
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(request, client_address)
 
         self._server = Server(("127.0.0.1", port), Handler)
         self.port: int = self._server.server_address[1]
@@ -310,6 +315,17 @@ def nginx() -> None:
         pytest.fail("nginx is not installed: apt-get install nginx libnginx-mod-http-cache-purge")
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for ocr.example, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=ocr.example"]
+    subprocess.run([*command, "-addext", "subjectAltName=DNS:ocr.example"], check=True, capture_output=True)
+    return certificate, key
+
+
 @pytest.fixture
 def start_edge() -> Iterator[Callable[..., Edge]]:
     """``start_edge(upstreams, SETTING=value)``: one more nginx, stopped after the test."""
@@ -369,7 +385,7 @@ def answer() -> type[Answer]:
 @pytest.fixture
 def live() -> Callable[..., Answer]:
     """The gateway's answer for a stored result: ``live(body, lives=seconds, Header_Name=value)``."""
-    return _result
+    return stored_result
 
 
 @pytest.fixture

@@ -30,6 +30,15 @@ SETTINGS = {
         "OCR_READ_TIMEOUT": "2.5",
         "OCR_CORS_ORIGINS": "https://a.example,http://b.example:8080",
     },
+    "TLS": {
+        "OCR_EDGE_SERVER_NAMES": "ocr.example.org",
+        "OCR_EDGE_TLS_LISTEN": "127.0.0.1:8443,[::1]:8443",
+        "OCR_EDGE_TLS_CERTIFICATE": "{certificate}",
+        "OCR_EDGE_TLS_KEY": "{key}",
+        "OCR_EDGE_REDIRECT_LISTEN": "127.0.0.1:8082",
+    },
+    "Age": {"OCR_EDGE_AGE": "on"},
+    "in front of shields": {"OCR_EDGE_UPSTREAMS": "127.0.0.1:8080,127.0.0.2:8080", "OCR_EDGE_BALANCE": "id"},
     "any origin": {"OCR_CORS_ORIGINS": "*"},
     "keys at the gateway": {"OCR_EDGE_KEYS": "gateway"},
     "keys at the edge": {"OCR_EDGE_KEYS": "edge"},
@@ -37,7 +46,7 @@ SETTINGS = {
 
 
 @pytest.fixture(params=SETTINGS.values(), ids=SETTINGS.keys())
-def rendered(request):
+def rendered(request, certificate):
     folder = Path(tempfile.mkdtemp(prefix="edge-"))
     folder.chmod(0o755)
     environment = {
@@ -48,8 +57,10 @@ def rendered(request):
         "OCR_SIGNING_KEY_FILE": str(folder / "signing"),
     }
     (folder / "signing").write_text("0123456789abcdef" * 4)
+    files = dict(zip(("certificate", "key"), certificate, strict=True))
+    chosen = {name: value.format(**files) for name, value in request.param.items()}
     subprocess.run(
-        [sys.executable, RENDER, folder / "conf"], env=environment | request.param, check=True, capture_output=True
+        [sys.executable, RENDER, folder / "conf"], env=environment | chosen, check=True, capture_output=True
     )
     yield folder / "conf" / "nginx.conf"
     shutil.rmtree(folder)

@@ -10,7 +10,6 @@ import pytest
 
 WEEK = 7 * 24 * 3600
 
-
 def test_the_first_look_up_is_a_miss_and_the_second_a_hit(edge, origin, live, address, result_id):
     origin.answers[address] = live(b'{"text": "first"}')
     assert edge.get(address).word == "MISS"
@@ -57,6 +56,32 @@ def test_seven_days_are_kept_to_the_second(edge, origin, live, address, result_i
     (_, valid_until) = struct.unpack_from("=qq", file.read_bytes())
     assert valid_until == parsedate_to_datetime(expires).timestamp() - 1  # the last second it is answered in
     assert abs(valid_until - time.time() - WEEK) < 5
+
+
+def test_the_date_of_an_answer_is_the_moment_it_was_made(edge, start_edge, origin, live, address):
+    outer = start_edge(f"127.0.0.1:{edge.port}")
+    made = formatdate(time.time() - 30, usegmt=True)
+    origin.answers[address] = live(Date=made, Age="7")
+    for _ in range(2):
+        for each in (outer, edge):
+            reply = each.get(address)
+            assert reply.headers["date"] == made
+            assert "age" not in reply.headers
+
+
+def test_with_njs_a_hit_says_how_old_it_is_at_every_level(start_edge, origin, live, address):
+    inner = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_AGE="on")
+    outer = start_edge(f"127.0.0.1:{inner.port}", OCR_EDGE_AGE="on")
+    began = int(time.time()) - 30
+    origin.answers[address] = live(Date=formatdate(began, usegmt=True))
+    assert "age" not in inner.get(address).headers
+    outer.get(address)
+    time.sleep(1.1)
+    for each in (inner, outer):
+        before = int(time.time())
+        hit = each.get(address)
+        assert hit.word == "HIT"
+        assert before - began <= int(hit.headers["age"]) <= int(time.time()) - began
 
 
 def test_a_relative_lifetime_counts_for_nothing(edge, origin, live, address):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge_config import settings, templates
+from edge_config import settings, templates, tls
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -230,3 +230,52 @@ class TestKeys:
     def test_open_mode_needs_none_of_them(self, environment):
         wrong = dict.fromkeys(("OCR_EDGE_JS_MODULE", "OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE"), "/nowhere")
         assert settings.load(environment | wrong | {"OCR_EDGE_KEYS": "off"})["OCR_EDGE_KEYS"] == "off"
+
+
+@pytest.fixture
+def tls_files(tmp_path):
+    (tmp_path / "certificate.pem").touch()
+    (tmp_path / "key.pem").touch()
+    return {
+        "OCR_EDGE_TLS_LISTEN": "0.0.0.0:443,[::]:443",
+        "OCR_EDGE_TLS_CERTIFICATE": str(tmp_path / "certificate.pem"),
+        "OCR_EDGE_TLS_KEY": str(tmp_path / "key.pem"),
+    }
+
+
+def test_an_nginx_gets_http_2_and_3_in_the_words_it_knows(module_file, tls_files):
+    values = settings.load(tls_files | {"OCR_EDGE_PURGE_MODULE": module_file})
+    old = tls.placeholders(values, tls.Nginx((1, 22, 1), quic=False))["tls_listen"]
+    assert old.splitlines() == [
+        "    listen 0.0.0.0:443 ssl http2 default_server;",
+        "    listen [::]:443 ssl http2 default_server;",
+    ]
+    new = tls.placeholders(values | {"OCR_EDGE_HTTP3": "on"}, tls.Nginx((1, 28, 0), quic=True))
+    assert "    http2 on;" in new["tls_listen"].splitlines()
+    assert "    listen [::]:443 quic reuseport default_server;" in new["tls_listen"].splitlines()
+    assert "ssl http2" not in new["tls_listen"]
+    assert """Alt-Svc 'h3=":443"; ma=86400'""" in new["tls_headers"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"OCR_EDGE_TLS_KEY": ""}, "OCR_EDGE_TLS_KEY"),
+        ({"OCR_EDGE_TLS_CERTIFICATE": "/nowhere.pem"}, "OCR_EDGE_TLS_CERTIFICATE"),
+        ({"OCR_EDGE_TLS_LISTEN": "", "OCR_EDGE_HTTP3": "on"}, "OCR_EDGE_HTTP3"),
+        ({"OCR_EDGE_REDIRECT_LISTEN": "0.0.0.0:80"}, "OCR_EDGE_REDIRECT_LISTEN"),
+    ],
+)
+def test_half_of_tls_is_a_mistake(module_file, tls_files, change, named):
+    with pytest.raises(settings.MistakesError) as mistakes:
+        settings.load(tls_files | {"OCR_EDGE_PURGE_MODULE": module_file} | change)
+    assert str(mistakes.value).startswith(f"{named}:")
+    assert len(str(mistakes.value).splitlines()) == 1
+
+
+def test_an_epoch_that_cannot_be_read_is_a_mistake(module_file, tmp_path):
+    (tmp_path / "epoch").write_text("three")
+    values = settings.load({"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path)})
+    with pytest.raises(settings.MistakesError, match="holds no number"):
+        templates.render(tmp_path / "conf", values)
+    assert not (tmp_path / "conf").exists()
