@@ -113,7 +113,7 @@ def ink_ranges(expected: np.ndarray, windows: np.ndarray) -> np.ndarray:
 
 
 def line_scale(window: np.ndarray, line_range: float, typical: float) -> np.ndarray:
-    """float32 (1, w) or (h, 1): the ink range that residuals in ``window`` (float32 (h, w), a line) are measured against.
+    """float32 (1, w) or (h, 1): the ink range that residuals in ``window`` (float32 (h, w), a line) are held against.
 
     It is the range of the ink within about three line heights along the line, so that a change in pale print is not
     judged by the bold word beside it. The line's middle half decides: rules and underlines run along its edges.

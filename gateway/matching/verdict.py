@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,25 +28,31 @@ class Thresholds:
     """When a line or a page counts as different. Measured on drawn documents (``benchmarks/matching``)."""
 
     limit_factor: float = 1.8
-    """A line is doubtful when its stroke residual exceeds this times the page's 75th percentile ..."""
+    """A line without ideographs is doubtful when its residual exceeds this times the page's 75th percentile ..."""
     least_limit: float = 0.13
-    """... but never below this (clean copies reach it) ..."""
-    most_limit: float = 0.20
-    """... and always above this: the smallest changes leave about .2 on a clean capture."""
+    """... but never below this: clean copies reach it. Lower: more lines of true copies are read again ..."""
+    most_limit: float = 0.18
+    """... and always above this: changed digits leave .24 and more where they can be seen at all. Higher: more lines of
+    poor photographs are taken from the record, with less of a margin."""
     ideograph_factor: float = 1.5
     least_ideograph_limit: float = 0.115
     most_ideograph_limit: float = 0.14
-    """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .14 to .25 in small serif print."""
+    """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .16 to .3."""
+    visible_share: float = 0.6
+    visible_ideograph_share: float = 0.42
+    """A line's limit is at most this share of what a decimal point of its size leaves in this capture, without and with
+    ideographs. A point that becomes a comma leaves .66 of that, a short stroke of an ideograph about .5."""
+    least_visible_limit: float = 0.08
+    """A line whose limit would come out below this is too blurred: noise alone exceeds it."""
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
     least_query_height: float = 8.0
     """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
     least_contrast: float = 0.08
     """Ink range of a line relative to the page's median, below which noise hides a change."""
-    least_visibility: float = 1.25
-    """How far above the limit a decimal point must show, or the line is too blurred."""
     most_outside: float = 0.20
-    """Ink outside all lines that only one of the two pictures has, relative to the page's ink range."""
+    """Ink outside all lines that only one of the two pictures has, relative to the page's ink range. Higher: paler
+    marks, stamps and creases are overlooked. Lower: more true copies on creased paper are refused."""
     wary_limit: float = 0.13
     wary_ideograph_limit: float = 0.115
     """What a line must stay below, without and with ideographs, to be reused on a page that turned out to be another
@@ -123,19 +129,16 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
     beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
-    limits = line_limits(comparison.residual, texts, len(proof.quads), thresholds)
+    limits = line_limits(comparison, texts, thresholds)
     boxes = boxes_in_page(proof, query, alignment)
     reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
-    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits, boxes)
+    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits.same, boxes)
     if not all(np.isfinite(values).all() for values in numbers):
         reasons.append("not-finite")
     page_scale = alignment.query_scale / query.scale
     doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
-    strict = np.minimum(limits, strict_limits(texts, len(proof.quads), thresholds))
-    doubtful, wary = (
-        np.flatnonzero(np.any(list(found.values()), axis=0))
-        for found in (doubts, line_doubts(proof, comparison, page_scale, strict, thresholds))
-    )
+    doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
+    wary = np.union1d(doubtful, np.flatnonzero(~(comparison.residual <= limits.strict)))
     differing = int((comparison.residual > thresholds.clear_difference).sum())
     if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
@@ -144,36 +147,39 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     return Verdict(
         kind,
         tuple(doubtful.tolist()) if kind == "doubtful" else (),
-        tuple(sorted({*doubtful.tolist(), *wary.tolist()})) if kind == "doubtful" else (),
+        tuple(wary.tolist()) if kind == "doubtful" else (),
         boxes,
         tuple(reasons),
         comparison.residual,
-        float(limits.max()),
+        float(limits.same.max()),
         {"agreement": alignment.agreement, "scale": alignment.query_scale, "outside": comparison.outside,
          "beyond": beyond, "doubtful": float(len(doubtful)), "visibility": float(comparison.visibility.min())},
     )
 
 
-def line_limits(
-    residual: np.ndarray, texts: Sequence[str] | None, count: int, thresholds: Thresholds
-) -> np.ndarray:
-    """float32 (n,): the stroke residual that each line may have, from the page's own noise."""
-    noise = float(np.percentile(residual, 75))
+class Limits(NamedTuple):
+    """Stroke residuals, float32 (n,) each. ``same``: what a line may have to be the same, from the page's own noise.
+    ``strict``: what it may have to be reused on a page that is another document. ``visible``: what the smallest change
+    would exceed; neither of the others is above it."""
+
+    same: np.ndarray
+    strict: np.ndarray
+    visible: np.ndarray
+
+
+def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds: Thresholds) -> Limits:
+    """What every line is held against; ``texts`` as in :func:`verify`."""
+    noise = float(np.percentile(comparison.residual, 75))
     plain = min(thresholds.most_limit, max(thresholds.least_limit, thresholds.limit_factor * noise))
     tight = min(thresholds.most_ideograph_limit,
                 max(thresholds.least_ideograph_limit, thresholds.ideograph_factor * noise))
-    return _by_script(texts, count, plain, tight)
-
-
-def strict_limits(texts: Sequence[str] | None, count: int, thresholds: Thresholds) -> np.ndarray:
-    """float32 (n,): the stroke residual up to which a line of another document may be reused."""
-    return _by_script(texts, count, thresholds.wary_limit, thresholds.wary_ideograph_limit)
-
-
-def _by_script(texts: Sequence[str] | None, count: int, plain: float, tight: float) -> np.ndarray:
-    if texts is None:
-        return np.full(count, tight, np.float32)
-    return np.float32([tight if has_ideographs(text) else plain for text in texts])
+    count = len(comparison.residual)
+    ideographs = np.array([True] * count if texts is None else [has_ideographs(text) for text in texts], bool)
+    visible = comparison.visibility * np.where(
+        ideographs, thresholds.visible_ideograph_share, thresholds.visible_share)
+    same = np.minimum(np.where(ideographs, tight, plain), visible)
+    strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
+    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible)))
 
 
 def has_ideographs(text: str) -> bool:
@@ -198,15 +204,15 @@ def page_reasons(comparison: Comparison, beyond: float, colour_only: bool, thres
 
 
 def line_doubts(
-    proof: Proof, comparison: Comparison, page_scale: float, limits: np.ndarray, thresholds: Thresholds
+    proof: Proof, comparison: Comparison, page_scale: float, limits: Limits, thresholds: Thresholds
 ) -> dict[str, np.ndarray]:
     """By slug, bool (n,): the lines that it makes doubtful. ``page_scale``: page pixels per proof pixel."""
     heights = proof.text_heights
     return {
-        "line-differs": ~(comparison.residual <= limits),
+        "line-differs": ~(comparison.residual <= limits.same),
         "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= thresholds.least_query_height)),
         "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
-        "too-blurred": ~(comparison.visibility >= thresholds.least_visibility * limits),
+        "too-blurred": ~(limits.visible >= thresholds.least_visible_limit),
     }
 
 

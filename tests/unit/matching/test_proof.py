@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.matching import proof as module
 from gateway.matching.proof import (
     MAX_PIXELS,
     TARGET_TEXT_HEIGHT,
@@ -24,7 +25,30 @@ def test_a_proof_survives_the_store(page, slip):
     assert again.page_size == (slip.width, slip.height)
     assert again.image.shape == proof.image.shape
     assert np.abs(again.quads - proof.quads).max() <= 1 / 16
+    assert np.abs(again.text_heights - proof.text_heights).max() <= 1 / 16
     assert np.abs(again.image.astype(int) - proof.image).mean() < 2
+
+
+def test_an_image_without_avif_is_kept_as_webp(page, slip, monkeypatch):
+    monkeypatch.setitem(module.AVIF, "codec", "none of these")
+    proof = make_proof(page, slip.boxes())
+    assert proof.to_bytes()[-len(proof.to_bytes()):].count(b"WEBP") == 1
+    assert np.abs(proof.image.astype(int) - page[..., 1]).mean() < 2
+
+
+@settings(deadline=None)
+@given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_lines_are_kept_to_a_sixteenth_of_a_pixel(count, seed):
+    rng = np.random.default_rng(seed)
+    quads, heights = rng.uniform(-1e4, 1e6, (count, 4, 2)), rng.uniform(0, 3e4, count)
+    again = module._unpacked(module._packed(quads, heights), count)
+    assert np.abs(again[0] - quads).max(initial=0) <= 0.07 and np.abs(again[1] - heights).max(initial=0) <= 0.07
+
+
+def test_a_page_that_would_hardly_shrink_is_kept_as_it_is():
+    heights = np.full(5, TARGET_TEXT_HEIGHT, np.float32)
+    assert proof_scale(1000, 1000, heights * 1.2) == 1.0
+    assert proof_scale(1000, 1000, heights * 2) == pytest.approx(0.5)
 
 
 def test_text_is_brought_to_the_target_height(slip):

@@ -13,8 +13,9 @@ from PIL import Image
 
 from gateway.matching import DEFAULT_THRESHOLDS, Query, use_one_thread, verify
 from gateway.matching import verdict as module
+from gateway.matching.compare import Comparison
 from gateway.matching.proof import make_proof
-from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits, strict_limits
+from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -203,10 +204,10 @@ def test_a_corrected_figure_leaves_one_line_to_read(slip, proof):
 
 def test_a_corrected_page_names_the_lines_it_would_rather_read_too(slip, proof):
     corrected = _encoded(slip.with_text(7, "429.80").draw(), 50)
-    severe = replace(DEFAULT_THRESHOLDS, wary_limit=0.06, wary_ideograph_limit=0.06)
+    severe = replace(DEFAULT_THRESHOLDS, wary_limit=0.03, wary_ideograph_limit=0.03)
     verdict = verify(proof, corrected, slip.texts, severe)
     assert verdict.doubtful == (7,)
-    assert set(verdict.wary) == {7, *np.flatnonzero(verdict.residuals > 0.06).tolist()} > {7}
+    assert set(verdict.wary) == {7, *np.flatnonzero(verdict.residuals > 0.03).tolist()} > {7}
 
 
 def test_print_too_small_is_read_where_the_page_agrees(page, slip, proof):
@@ -228,7 +229,7 @@ def test_a_page_too_blurred_to_tell_apart_is_never_the_same(page, slip, proof):
 
 
 def test_small_print_beside_large_is_read_again(page, slip):
-    small = replace(slip, lines=(("12.50", 60, 480),), size=10)
+    small = replace(slip, lines=(("12.50", 60, 480),), size=8)
     both = np.minimum(page, small.draw())
     proof = make_proof(both, np.concatenate([slip.boxes(), small.boxes()]))
     verdict = verify(proof, both, [*slip.texts, "12.50"])
@@ -301,16 +302,31 @@ def test_what_is_no_page_is_never_the_same(proof):
 
 
 # --- the rules --------------------------------------------------------------------------------------------------
-def test_the_limit_follows_the_pages_noise_within_bounds():
-    def limit(noise: float, text: str = "12.50") -> float:
-        return float(line_limits(np.full(8, noise, np.float32), [text] * 8, 8, DEFAULT_THRESHOLDS)[0])
+def _limits(noise: float, text: str | None = "12.50", visibility: float = 1.0) -> list[float]:
+    """What lines with ``text`` are held against on a page of that noise: to be the same, to be reused."""
+    some = np.full(8, noise, np.float32)
+    comparison = Comparison(some, np.zeros(8, bool), some, np.full(8, visibility, np.float32), 0.0, 200.0, False)
+    limits = line_limits(comparison, text and [text] * 8, DEFAULT_THRESHOLDS)
+    return [float(limits.same[0]), float(limits.strict[0])]
 
-    assert [limit(0.01), limit(0.09), limit(0.5)] == pytest.approx([0.13, 0.162, 0.20])
-    assert [limit(0.01, "日期"), limit(0.08, "日期"), limit(0.5, "日期")] == pytest.approx([0.115, 0.12, 0.14])
+
+def test_the_limit_follows_the_pages_noise_within_bounds():
+    assert [_limits(noise)[0] for noise in (0.01, 0.09, 0.5)] == pytest.approx([0.13, 0.162, 0.18])
+    assert [_limits(noise, "日期")[0] for noise in (0.01, 0.08, 0.5)] == pytest.approx([0.115, 0.12, 0.14])
+
+
+def test_the_limit_stays_below_what_the_smallest_change_would_leave():
+    assert _limits(0.01, visibility=0.2)[0] == pytest.approx(0.6 * 0.2)
+    assert _limits(0.5, "日期", visibility=0.25)[0] == pytest.approx(0.42 * 0.25)
 
 
 def test_without_texts_every_line_is_held_to_the_tighter_limit():
-    assert line_limits(np.full(3, 0.01, np.float32), None, 3, DEFAULT_THRESHOLDS) == pytest.approx([0.115] * 3)
+    assert _limits(0.01, None)[0] == pytest.approx(0.115)
+
+
+def test_lines_of_another_document_are_held_to_a_fixed_limit():
+    assert [_limits(0.5)[1], _limits(0.5, "日期")[1], _limits(0.5, None)[1]] == pytest.approx([0.13, 0.115, 0.115])
+    assert _limits(0.5, visibility=0.15)[1] == pytest.approx(0.6 * 0.15)
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -331,11 +347,6 @@ def test_a_page_agrees_until_more_than_a_third_of_it_differs_clearly(lines, doub
 def test_the_share_of_doubtful_lines_can_be_bounded():
     bounded = replace(DEFAULT_THRESHOLDS, doubtful_share=0.25)
     assert agrees_as_a_whole(40, 10, 0, bounded) and not agrees_as_a_whole(40, 11, 0, bounded)
-
-
-def test_lines_of_another_document_are_held_to_a_fixed_limit():
-    assert strict_limits(["12.50", "日期"], 2, DEFAULT_THRESHOLDS) == pytest.approx([0.13, 0.115])
-    assert strict_limits(None, 2, DEFAULT_THRESHOLDS) == pytest.approx([0.115] * 2)
 
 
 def test_thresholds_are_a_choice(slip, proof):
