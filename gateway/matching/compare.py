@@ -17,7 +17,7 @@ from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
 from gateway.matching.proof import Proof
 
-REALIGN_ABOVE = 0.16
+REALIGN_ABOVE = 0.10
 MOST_REALIGNED = 24
 PAGE_FLOOR = 0.08
 """The ink range of a line counts as at least this share of the page's median, or noise would look like a change."""

@@ -12,14 +12,14 @@ from PIL import Image
 from gateway.matching import verify
 from gateway.matching.proof import make_proof
 
-LOOK_ALIKES = dict(zip("天土日未己人王大千", "夭士曰末已入玉太干", strict=True))
+LOOK_ALIKES = dict(zip("天土日未己人王大千候折晴", "夭士曰末已入玉太干侯拆睛", strict=True))
 LOOK_ALIKES |= {after: before for before, after in LOOK_ALIKES.items()}
 DIGITS = {"0": "68", "1": "7", "2": "7", "3": "8", "4": "1", "5": "6", "6": "05", "7": "1", "8": "30", "9": "0"}
 
-some = settings(max_examples=15, deadline=None,
+some = settings(max_examples=20, deadline=None,
                 suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
-_ideographs = st.text("天土日未己人王大千夭士曰末已入玉太干年月元合计税金额", min_size=2, max_size=7)
+_ideographs = st.text("天土日未己人王大千候折晴夭士曰末已入玉太干侯拆睛年月元合计税金额", min_size=2, max_size=7)
 _amounts = st.decimals(0, 99_999, places=2, allow_nan=False).map(str)
 _numbers = st.text("0123456789", min_size=4, max_size=14)
 
