@@ -46,7 +46,7 @@ class Thresholds:
     """A line whose limit would come out below this is too blurred: noise alone exceeds it."""
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
-    least_query_height: float = 8.0
+    least_query_height: float = 7.0
     """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
     least_contrast: float = 0.08
     """Ink range of a line relative to the page's median, below which noise hides a change."""
