@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     match_most_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.20,
+        le=0.18,
         description="Stroke residual a line may have on the noisiest page; lower: more lines of poor copies are read.",
     )
     match_least_ideograph_limit: float | None = Field(

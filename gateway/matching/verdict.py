@@ -29,24 +29,24 @@ class Thresholds:
 
     limit_factor: float = 1.8
     """A line without ideographs is doubtful when its residual exceeds this times the page's 75th percentile ..."""
-    least_limit: float = 0.13
+    least_limit: float = 0.15
     """... but never below this: clean copies reach it. Lower: more lines of true copies are read again ..."""
     most_limit: float = 0.18
     """... and always above this: changed digits leave .24 and more where they can be seen at all. Higher: more lines of
     poor photographs are taken from the record, with less of a margin."""
     ideograph_factor: float = 1.5
-    least_ideograph_limit: float = 0.115
+    least_ideograph_limit: float = 0.13
     most_ideograph_limit: float = 0.14
     """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .16 to .3."""
-    visible_share: float = 0.6
-    visible_ideograph_share: float = 0.42
+    visible_share: float = 0.48
+    visible_ideograph_share: float = 0.38
     """A line's limit is at most this share of what a decimal point of its size leaves in this capture, without and with
-    ideographs. A point that becomes a comma leaves .66 of that, a short stroke of an ideograph about .5."""
+    ideographs. A point that becomes a comma leaves .58 of that and more, a short stroke of an ideograph .46."""
     least_visible_limit: float = 0.08
     """A line whose limit would come out below this is too blurred: noise alone exceeds it."""
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
-    least_query_height: float = 8.0
+    least_query_height: float = 7.0
     """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
     least_contrast: float = 0.08
     """Ink range of a line relative to the page's median, below which noise hides a change."""
