@@ -50,11 +50,10 @@ class ReaderSpec:
     def _reviewer(self) -> SecondOpinion | None:
         if self.second == "off":
             return None
-        from worker.ppocr import PpocrEngine
-        from worker.recognise import LineRecognizer
+        from worker.ppocr import line_recognizer
         from worker.second_reader import SecondOpinion
 
-        return SecondOpinion(LineRecognizer(PpocrEngine(self.threads)), self.second_below)
+        return SecondOpinion(line_recognizer(self.threads), self.second_below)
 
     def revision(self) -> str:
         """Identifies the weights and the pipeline: another one may read another text from the same pixels.

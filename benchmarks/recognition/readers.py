@@ -22,7 +22,7 @@ import onnxruntime
 from worker.engine import default_weights, load_engine
 from worker.package_weights import SECOND_READER, weights_path
 from worker.page import PageReader
-from worker.ppocr import PpocrEngine
+from worker.ppocr import line_recognizer
 from worker.recognise import LineRecognizer
 from worker.second_reader import SecondOpinion
 from worker.types import LineReading
@@ -75,7 +75,7 @@ def crnn_ppocr(threads: int) -> Reader:
     """The shipped recogniser with its second reader, as the default settings have them."""
     from gateway.config import Settings
 
-    review = SecondOpinion(LineRecognizer(PpocrEngine(threads)), Settings.model_fields["second_reader_below"].default)
+    review = SecondOpinion(line_recognizer(threads), Settings.model_fields["second_reader_below"].default)
     weights = size(default_weights(), weights_path(SECOND_READER))
     return Reader(one_by_one(LineRecognizer(load_engine(threads=threads)), review), weights)
 
@@ -171,7 +171,7 @@ def page_readers(threads: int, below: float) -> dict[str, PageReader]:
     from worker.detect import TextDetector
 
     detector, own = TextDetector(threads), LineRecognizer(load_engine(threads=threads))
-    small = LineRecognizer(PpocrEngine(threads))
+    small = line_recognizer(threads)
     return {
         "crnn": PageReader(detector, own),
         "crnn + ppocr": PageReader(detector, own, SecondOpinion(small, below)),

@@ -23,7 +23,7 @@ from worker.crops import crop_line, is_tall
 from worker.detect import TextDetector
 from worker.engine import load_engine
 from worker.order import reading_order
-from worker.ppocr import PpocrEngine
+from worker.ppocr import line_recognizer
 from worker.recognise import LineRecognizer
 from worker.second_reader import better
 from worker.training.evaluate import Sample, score, table
@@ -55,7 +55,7 @@ class Both:
     """The two recognisers, a line a call."""
 
     first: LineRecognizer = field(default_factory=lambda: LineRecognizer(load_engine(threads=1)))
-    second: LineRecognizer = field(default_factory=lambda: LineRecognizer(PpocrEngine(1)))
+    second: LineRecognizer = field(default_factory=line_recognizer)
 
     def read(self, crop: np.ndarray) -> Twice:
         """Both readings of one line."""

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.documents import FONT
 from worker.package_weights import DETECTOR, weights_path
-from worker.ppocr import PpocrEngine
+from worker.ppocr import MINIMUM_WIDTH, PpocrEngine, line_recognizer
 from worker.recognise import LineRecognizer
 from worker.second_reader import MARGIN, SecondOpinion, better, in_the_source_forms, script
 from worker.types import LineReading
@@ -125,6 +125,16 @@ def test_a_reading_does_not_depend_on_the_batch(engine: PpocrEngine) -> None:
     alone = [LineRecognizer(engine).recognise([line])[0] for line in lines]
     assert [reading.text for reading in together] == [reading.text for reading in alone]
     assert [reading.score for reading in together] == pytest.approx([reading.score for reading in alone], abs=1e-4)
+
+
+def test_short_lines_are_padded_less_and_read_the_same(engine: PpocrEngine) -> None:
+    widths = []
+    narrow, wide = line_recognizer(2), LineRecognizer(engine)
+    best = engine.best
+    narrow._engine.best = lambda batch: (widths.append(batch.shape[3]), best(batch))[1]
+    [reading] = narrow.recognise([printed("单价12.5")])
+    assert widths == [MINIMUM_WIDTH]
+    assert reading.text == wide.recognise([printed("单价12.5")])[0].text == "单价12.5"
 
 
 def test_log_probabilities_and_the_best_path_agree(engine: PpocrEngine) -> None:
