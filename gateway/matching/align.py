@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from gateway.matching.bent import BEND, LEAST_SUPPORTED, bent_field, lies_flat, query_places, supported
+from gateway.matching.bent import BEND, LEAST_SUPPORTED, bent_field, lies_flat, query_places, supported, with_graphics
 from gateway.matching.coarse import (
     Correspondences,
     NotAligned,
@@ -44,10 +44,15 @@ OVERSAMPLING = 1.25
 
 NEARBY = 60.0
 """Proof pixels within which a piece of a line lies on the same bit of paper as a matched feature."""
+MOST_OFF = 0.5
+"""Proof pixels that rules and pictures may be off, or what is outside the lines cannot be compared pixel by pixel."""
+CONCLUSIVE = 0.5
+"""Share of the pieces that must lie so for the paper to be flat as a whole."""
 
 MOST_GRID_PIXELS = 12_000_000
 
 _MOST_PIECES = 200
+_SMOOTH_ROUNDS = ((5, 50.0), (3, 40.0), (2, 40.0), (2, 30.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +120,9 @@ def _differs_nearby(pair: Pair, homography: np.ndarray, matches: Correspondences
     if not len(found.scores):
         return True
     near = cKDTree(matches.proof).query(found.centres)[0] < NEARBY
-    return not near.any() or bool((found.scores[near] > PIECE_AGREES).mean() < LEAST_AGREEMENT)
+    if near.mean() < CONCLUSIVE:
+        return False
+    return bool((found.scores[near] > PIECE_AGREES).mean() < LEAST_AGREEMENT)
 
 
 def flat_alignment(pair: Pair, homography: np.ndarray, pieces: Pieces) -> Alignment:
@@ -147,10 +154,35 @@ def bent_alignment(pair: Pair, pieces: Pieces) -> Alignment:
     on_grid = matches._replace(query=cv2.perspectiveTransform(matches.query[None].astype(np.float64), reduction)[0])
     field = bent_field(proof, grey, reduced, on_grid, pieces)
     image, inside = resample(grey, reduced, field, proof.shape)
-    seen = np.clip(image, 0, 255).astype(np.uint8)
-    agreement = _agreement(match_pieces(proof, seen, pieces.sample(_MOST_PIECES), 2), LEAST_BENT_AGREEMENT)
+    found = match_pieces(proof, np.clip(image, 0, 255).astype(np.uint8), pieces.sample(_MOST_PIECES), 3)
+    agreement = _agreement(found, LEAST_BENT_AGREEMENT)
+    smooth = _smooth_field(proof, grey, reduced, pieces, field, found) if agreement >= SURE_AGREEMENT else None
+    bent = smooth is None
+    if smooth is not None:
+        field, off = with_graphics(proof, grey, reduced, smooth, pieces.proof.boxes)
+        bent = off > MOST_OFF
+        image, inside = resample(grey, reduced, field, proof.shape)
     rendition = render_on_grid(proof, reduced, grey.shape)
-    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition, bent=True)
+    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition,
+                     bent)
+
+
+def _smooth_field(
+    proof: np.ndarray, grey: np.ndarray, homography: np.ndarray, pieces: Pieces, field: np.ndarray,
+    found: PieceMatches,
+) -> np.ndarray | None:
+    """A field through the pieces ``found`` under ``field``, too smooth to bend a character; ``None`` when it doesn't
+    lay nearly all of them where they belong: then the paper is creased."""
+    height, width = proof.shape
+    total = found._replace(shifts=found.shifts + sample_field(field, found.centres, width, height))
+    first = displacement_field(total, proof.shape, 60.0)
+    if first is None:
+        return None
+    smooth = displacement_field_of(proof, grey, homography, pieces, first.field, _SMOOTH_ROUNDS, 0.2)
+    seen, _ = resample(grey, homography, smooth, proof.shape, cv2.INTER_LINEAR)
+    left = match_pieces(proof, seen.astype(np.uint8), pieces.sample(_MOST_PIECES), 3)
+    lies = (left.scores > PIECE_AGREES) & (np.abs(left.shifts).max(axis=1, initial=0) < 1.0)
+    return smooth if lies.mean() >= SURE_AGREEMENT else None
 
 
 def _agreement(matches: PieceMatches, least: float = LEAST_AGREEMENT) -> float:
@@ -204,21 +236,22 @@ def _lies_still(matches: PieceMatches) -> bool:
 
 
 def displacement_field_of(
-    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
+    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces, field: np.ndarray | None = None,
+    rounds: tuple[tuple[int, float], ...] = ((6, 80.0), (14, 70.0), (6, 50.0), (3, 40.0)), settled: float = 0.8,
 ) -> np.ndarray | None:
-    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds."""
-    field = None
+    """float32 (gh, gw, 2): the smooth remainder after ``homography`` and a first ``field``, found in up to as many
+    ``rounds`` of a search radius and a reach (pixels), until a round moves less than ``settled`` pixels."""
     fine = pieces.halved()
-    for round_, (radius, reach) in enumerate(((6, 80.0), (14, 70.0), (6, 50.0), (3, 40.0))):
+    for round_, (radius, reach) in enumerate(rounds):
         seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
-        sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
+        sample = pieces.sample(200) if field is None else fine.sample(360)
         found = displacement_field(match_pieces(proof, seen.astype(np.uint8), sample, radius), proof.shape, reach)
         if found is None:
             if field is None and len(pieces) >= 10:
                 raise NotAligned("not-aligned")
             break
         field = found.field if field is None else field + found.field
-        if found.size < 0.8 or (round_ >= 2 and found.size < 1.2):
+        if found.size < settled or (round_ >= 2 and found.size < 1.5 * settled):
             break
     return field
 

@@ -35,6 +35,8 @@ _FLOW_SCALE = 0.5
 _EVENING = 31  # pixels, a line and its surroundings at half size
 _ROUNDS = ((8.0, None), (5.0, 8), (4.0, 4))
 """Of the flow: how much it is smoothed (sigma, pixels at half size), and how far pieces are searched for after it."""
+_GRAPHICS_DISTANCE = 8.0  # pixels at half size from the text at which flow is followed wholly
+_GRAPHICS_CONTRAST = 40  # grey levels
 _MOST_PIECES = 400
 _PIECE_FOUND = 0.6
 _PIECE_REACH = 60.0  # proof pixels around a piece that follow it
@@ -72,19 +74,49 @@ def bent_field(
     shape = small.shape
     small_query = cv2.resize(query, None, fx=_FLOW_SCALE, fy=_FLOW_SCALE, interpolation=cv2.INTER_AREA)
     to_small = scaling(small_query.shape[1] / query.shape[1], small_query.shape[0] / query.shape[0]) @ homography
-    even = evened(small)
+    even, texture = evened(small), _texture(small)
     field = _field_of_matches(matches, homography, shape, proof.shape)
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     rectangles = pieces.halved().sample(_MOST_PIECES)
     for sigma, radius in _ROUNDS:
         seen = evened(cv2.remap(small_query, *query_places(to_small, field, shape, proof.shape), cv2.INTER_LINEAR,
                                 borderMode=cv2.BORDER_REPLICATE))
-        field = _followed(field, cv2.GaussianBlur(flow.calc(even, seen, None), (0, 0), sigma))
+        field = _followed(field, _believed(flow.calc(even, seen, None), texture, sigma))
         if radius is not None:
             places = query_places(homography, field, proof.shape, proof.shape)
             seen = cv2.remap(query, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             field = field + _correction(match_pieces(proof, seen, rectangles, radius), radius, shape, proof.shape)
     return field
+
+
+def with_graphics(
+    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, field: np.ndarray, boxes: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """``field`` where the lines of text are (``boxes``, (n, 4)), and away from them corrected by flow, so that it also
+    follows rules and pictures: float32 (h / 2, w / 2, 2); and how many proof pixels these are still off."""
+    small = cv2.resize(proof, None, fx=_FLOW_SCALE, fy=_FLOW_SCALE, interpolation=cv2.INTER_AREA)
+    shape = small.shape
+    small_query = cv2.resize(query, None, fx=_FLOW_SCALE, fy=_FLOW_SCALE, interpolation=cv2.INTER_AREA)
+    to_small = scaling(small_query.shape[1] / query.shape[1], small_query.shape[0] / query.shape[0]) @ homography
+    dense = cv2.resize(field, shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    away = np.ones(shape, np.uint8)
+    for x0, y0, x1, y1 in np.round(boxes * _FLOW_SCALE).astype(int).tolist():
+        away[max(0, y0):y1 + 1, max(0, x0):x1 + 1] = 0
+    weight = np.clip(cv2.distanceTransform(away, cv2.DIST_L2, 3) / _GRAPHICS_DISTANCE, 0, 1)[..., None]
+    even, texture = evened(small), _texture(small)
+    drawn = (cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _GRAPHICS_CONTRAST) & \
+        (weight[..., 0] == 1)
+    left = np.zeros(0)
+    for last in (False, False, True):
+        seen = cv2.remap(small_query, *query_places(to_small, dense, shape, proof.shape), cv2.INTER_LINEAR,
+                         borderMode=cv2.BORDER_REPLICATE)
+        moved = _believed(flow.calc(even, evened(seen), None), texture, 3.0)
+        if last:
+            left = np.linalg.norm(moved[drawn], axis=1) / _FLOW_SCALE
+        else:
+            dense = _followed(dense, moved * weight)
+    return dense, float(np.percentile(left, 99)) if len(left) else 0.0
 
 
 def query_places(
@@ -157,6 +189,29 @@ def _shifts(matches: Correspondences, homography: np.ndarray) -> np.ndarray:
     """float64 (n, 2): where ``homography`` puts the query's points in the proof, minus where they belong."""
     back = cv2.perspectiveTransform(matches.query[None].astype(np.float64), np.linalg.inv(homography))[0]
     return back - matches.proof
+
+
+def _texture(grey: np.ndarray) -> np.ndarray:
+    """float32 (h, w) in 0..1: how much there is to follow at each pixel of ``grey``."""
+    contrast = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)).astype(np.float32)
+    return np.minimum(contrast / 60, 1) ** 2
+
+
+def _believed(flow: np.ndarray, texture: np.ndarray, sigma: float) -> np.ndarray:
+    """``flow`` (float32 (h, w, 2)) smoothed, and believed only where the proof has ``texture``. On blank paper it would
+    squeeze whatever was added into nothing; there it continues what is around."""
+    smooth = np.zeros_like(flow)
+    trust = np.full(texture.shape, 1e-6, np.float32)
+    for reach, weight in ((sigma, 1.0), (4 * sigma, 0.02), (16 * sigma, 0.0004)):
+        step = max(1, int(reach / 4))  # a wide blur of small images is the same, and cheap
+        size = max(1, texture.shape[1] // step), max(1, texture.shape[0] // step)
+        seen = cv2.resize(texture, size, interpolation=cv2.INTER_AREA)
+        moved = cv2.resize(flow * texture[..., None], size, interpolation=cv2.INTER_AREA)
+        blurred = cv2.GaussianBlur(np.dstack([moved, seen]), (0, 0), reach / step)
+        blurred = cv2.resize(blurred, texture.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        smooth += weight * blurred[..., :2]
+        trust += weight * blurred[..., 2]
+    return smooth / trust[..., None]
 
 
 def _followed(field: np.ndarray, flow: np.ndarray) -> np.ndarray:
