@@ -26,7 +26,8 @@ from worker.crops import crop_line, is_tall
 from worker.detect import TextDetector
 from worker.engine import load_engine
 from worker.order import reading_order
-from worker.ppocr import line_recognizer
+from worker.ppocr import PpocrEngine, line_recognizer
+from worker.preprocess import Preprocess
 from worker.recognise import LineRecognizer
 from worker.second_reader import MARGIN, better
 from worker.training.evaluate import Sample, score, table
@@ -59,8 +60,8 @@ class Twice:
 class Both:
     """The two recognisers, a line a call."""
 
-    first: LineRecognizer = field(default_factory=lambda: LineRecognizer(load_engine(threads=1)))
-    second: LineRecognizer = field(default_factory=line_recognizer)
+    first: LineRecognizer
+    second: LineRecognizer
 
     def read(self, crop: np.ndarray) -> Twice:
         """Both readings of one line."""
@@ -160,10 +161,14 @@ def main() -> None:
     parser.add_argument("--eval", type=Path, help="a folder with lines/ and pages/")
     parser.add_argument("--count", type=int, default=200, help="most lines of a set")
     parser.add_argument("--pages", type=int, default=20, help="most pages of a set")
+    parser.add_argument("--padding", type=int, help="pixels that the second reader pads to; PaddleOCR pads to 320")
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    both, detector = Both(), TextDetector(1)
+    second = line_recognizer()
+    if arguments.padding:
+        second = LineRecognizer(PpocrEngine(1), Preprocess(minimum_width=arguments.padding))
+    both, detector = Both(LineRecognizer(load_engine(threads=1)), second), TextDetector(1)
     lines = line_sets(arguments.eval, arguments.count) or generated(load_engine().charset, arguments.count)
     pages = page_sets(arguments.eval, arguments.pages) or {
         "drawn invoices": drawn_invoices(4),
