@@ -47,9 +47,9 @@ class SecondOpinion:
         return reviewed
 
 
-def better(first: LineReading, second: LineReading) -> LineReading:
+def better(first: LineReading, second: LineReading, margin: float = MARGIN) -> LineReading:
     """The reading that is likelier to be right, of a line that the first recogniser doubts."""
-    if not second.text or second.score * MARGIN < first.score:
+    if not second.text or second.score * margin < first.score:
         return first
     return replace(second, text=in_the_source_forms(first.text, second.text), reader=SECOND_READER)
 

