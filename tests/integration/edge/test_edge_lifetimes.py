@@ -170,6 +170,9 @@ def test_an_error_that_claims_a_lifetime_is_not_kept_at_all(edge, origin, live, 
         pytest.param({"Cache_Control": "max-age=60"}, id="not said to be public"),
         pytest.param({"Cache_Control": "publicity"}, id="a word that only starts like public"),
         pytest.param({"Set_Cookie": "session=1"}, id="sets a cookie"),
+        pytest.param({"Vary": "*"}, id="varies by everything"),
+        pytest.param({"Vary": "Accept-Encoding, *"}, id="varies by everything besides"),
+        pytest.param({"Vary": "Accept-Encoding, Cookie"}, id="varies by the cookie"),
         pytest.param({"Expires": "Thu, 01 Jan 1970 00:00:00 GMT", "X_Accel_Expires": ""}, id="expired already"),
         pytest.param({"Expires": "0", "X_Accel_Expires": ""}, id="no date"),
     ],
@@ -178,6 +181,12 @@ def test_a_result_not_meant_for_everybody_is_not_stored(edge, origin, live, addr
     origin.answers[address] = live(**headers)
     assert [edge.get(address).word for _ in range(2)] == ["MISS", "MISS"]
     assert len(origin.seen(result_id)) == 2
+
+
+@pytest.mark.parametrize("vary", ["", "Accept-Encoding", "accept-encoding , Origin", "Origin,Accept-Encoding"])
+def test_a_result_that_varies_as_the_edges_keys_do_is_stored(edge, origin, live, address, vary):
+    origin.answers[address] = live(Vary=vary)
+    assert [edge.get(address).word for _ in range(2)] == ["MISS", "HIT"]
 
 
 def test_a_result_without_an_expiry_is_not_stored(edge, origin, live, address):
