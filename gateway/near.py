@@ -20,6 +20,8 @@ from gateway.rereading import settle
 from worker.types import Box
 
 NOMINEES = 3
+FEW_DOUBTS = 3
+"""Lines that are read in about the time that one comparison takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class NearMatcher:
     def matches(self, task: ReadingTask) -> Iterator[NearMatch]:
         """Each match is sound; who cannot use one (its source is gone) asks for the next.
 
-        Lines are read again for one nominee at most, the one with the fewest doubts, and only when no other agrees
-        without: it costs. Raises a :class:`gateway.errors.Refusal` when they cannot be read.
+        Lines are read again for one nominee at most: the first with so few doubts that reading them costs less than
+        comparing the next, or else, when no other agrees without, the one with the fewest. Raises a
+        :class:`gateway.errors.Refusal` when they cannot be read.
         """
         doubts = []
         for source, verdict in self._verdicts(task):
@@ -71,6 +74,8 @@ class NearMatcher:
                 yield NearMatch(source, _match(task, source), _in_new_places(source, verdict))
             elif verdict.kind == "doubtful":
                 doubts.append(_Doubt(source, verdict))
+                if len(verdict.doubtful) <= FEW_DOUBTS:
+                    break
         if doubts:
             found = self._read_again(task, min(doubts, key=lambda doubt: len(doubt.verdict.doubtful)))
             if found is not None:
@@ -98,7 +103,7 @@ class NearMatcher:
             _in_new_places(doubt.source, doubt.verdict),
             doubt.verdict.doubtful,
             doubt.verdict.wary,
-            np.flatnonzero(doubt.verdict.residuals > self._thresholds.clear_difference).tolist(),
+            doubt.verdict.altered,
             lambda boxes: self._readings.reread(task, boxes),
         )
         if settled is None:

@@ -33,14 +33,16 @@ def settle(
     lines: Sequence[PageLine],
     doubtful: Sequence[int],
     wary: Sequence[int],
-    other: Collection[int],
+    altered: Collection[int],
     read: Callable[[list[Box]], list[LineReading]],
 ) -> Settled | None:
     """Read the ``doubtful`` of ``lines`` (the record's texts, the new page's boxes), and when one of them has changed
     all that are ``wary``. ``None`` when only a full reading can tell what the page holds.
 
-    ``doubtful``, ``wary``, ``other`` are indices. ``other``: lines whose pixels are clearly another text's. In the
-    rest, a poor reading is that of a poor picture, which a full reading would make as well.
+    ``doubtful``, ``wary``, ``altered`` are indices. ``altered``: lines whose pixels hold something else, not a poor
+    picture of the same. One that reads as recorded all the same (a figure is struck out, a look-alike taken for its
+    twin) is a contradiction, and one that reads poorly may not fit the old box. In the rest, a poor reading is that of
+    a poor picture, which a full reading would make as well.
 
     ``read``: the text in each of some boxes, in their order. It is asked twice at most, and for no box twice.
     """
@@ -49,10 +51,9 @@ def settle(
         if numbers:
             readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
-        if len(changed) > MOST_CHANGED * len(lines) or any(
-            not readings[number].text.strip() or (number in other and readings[number].score < LEAST_SCORE)
-            for number in changed
-        ):
+        if len(changed) > MOST_CHANGED * len(lines) or any(not readings[number].text.strip() for number in changed):
+            return None
+        if any(number not in changed or readings[number].score < LEAST_SCORE for number in {*altered} & {*readings}):
             return None
         if not changed:
             break

@@ -48,7 +48,8 @@ class Thresholds:
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
     least_query_height: float = 7.0
-    """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
+    least_query_ideograph_height: float = 9.0
+    """Height of a line's ink in the query, pixels, below which it cannot be trusted, without and with ideographs."""
     least_contrast: float = 0.08
     """Ink range of a line relative to the page's median, below which noise hides a change."""
     most_outside: float = 0.20
@@ -62,9 +63,13 @@ class Thresholds:
     """With a larger share of doubtful lines, the page is another one. All may be doubtful: reading them in known places
     is still cheaper than finding them."""
     clear_difference: float = 0.35
-    """Stroke residual from which a line holds another text rather than a poor picture of the same ..."""
     differing_share: float = 1 / 3
-    """... and the largest share of such lines: with more, the page is another filling, and lines may lie elsewhere."""
+    """Stroke residual from which a line holds another text rather than a poor picture of the same, and the largest
+    share of such lines: with more, the page is another filling, and lines may lie elsewhere."""
+    altered_limits: float = 1.5
+    altered_noise: float = 3.5
+    """A line is altered when its residual exceeds this many times the page's limit and this many times its median. Poor
+    pictures of a line stay below 1.4 and 2.7; strokes, dots and other characters leave 1.7 and 4.6 and more."""
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -81,6 +86,8 @@ class Verdict:
     ``doubtful`` (indices) must be read again. ``different``: anything else.
     ``wary``: ``doubtful`` and the lines that must be read as well once a line reads otherwise than recorded: the page
     then is another document, and only what agrees under a strict, fixed limit may be taken from the record.
+    ``altered``: lines that hold something else than the record's, whatever they read as: a struck-out figure, a dot, a
+    character that readers take for another.
     ``boxes``: float32 (n, 4, 2), the record's lines in pixels of the page; empty (0, 4, 2) when not aligned.
     ``reasons``: slugs for logs and metrics, why it is not (certainly) the same.
     ``residuals``: float32 (n,), the stroke residual of each line; ``limit``: what they were held against.
@@ -90,6 +97,7 @@ class Verdict:
     kind: Literal["same", "doubtful", "different"]
     doubtful: tuple[int, ...] = ()
     wary: tuple[int, ...] = ()
+    altered: tuple[int, ...] = ()
     boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 2), np.float32))
     reasons: tuple[str, ...] = ()
     residuals: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -144,6 +152,10 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
     doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
     wary = np.union1d(doubtful, np.flatnonzero(~(comparison.residual <= limits.strict)))
+    altered = np.flatnonzero(comparison.residual > max(
+        thresholds.altered_limits * float(limits.same.max()),
+        thresholds.altered_noise * float(np.median(comparison.residual)),
+    ))
     differing = int((comparison.residual > thresholds.clear_difference).sum())
     if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
@@ -153,6 +165,7 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
         kind,
         tuple(doubtful.tolist()) if kind == "doubtful" else (),
         tuple(wary.tolist()) if kind == "doubtful" else (),
+        tuple(altered.tolist()) if kind == "doubtful" else (),
         boxes,
         tuple(reasons),
         comparison.residual,
@@ -174,11 +187,12 @@ def on_bent_paper(comparison: Comparison, added: Added, thresholds: Thresholds) 
 class Limits(NamedTuple):
     """Stroke residuals, float32 (n,) each. ``same``: what a line may have to be the same, from the page's own noise.
     ``strict``: what it may have to be reused on a page that is another document. ``visible``: what the smallest change
-    would exceed; neither of the others is above it."""
+    would exceed; neither of the others is above it. ``height``: pixels that its ink must measure in the query."""
 
     same: np.ndarray
     strict: np.ndarray
     visible: np.ndarray
+    height: np.ndarray
 
 
 def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds: Thresholds) -> Limits:
@@ -193,7 +207,8 @@ def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds:
         ideographs, thresholds.visible_ideograph_share, thresholds.visible_share)
     same = np.minimum(np.where(ideographs, tight, plain), visible)
     strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
-    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible)))
+    height = np.where(ideographs, thresholds.least_query_ideograph_height, thresholds.least_query_height)
+    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, height)))
 
 
 def has_ideographs(text: str) -> bool:
@@ -224,7 +239,7 @@ def line_doubts(
     heights = proof.text_heights
     return {
         "line-differs": ~(comparison.residual <= limits.same),
-        "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= thresholds.least_query_height)),
+        "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= limits.height)),
         "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
         "too-blurred": ~(limits.visible >= thresholds.least_visible_limit),
     }
