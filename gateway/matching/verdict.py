@@ -48,7 +48,8 @@ class Thresholds:
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
     least_query_height: float = 7.0
-    """Height of a line's ink in the query, pixels, below which it cannot be trusted."""
+    least_query_ideograph_height: float = 9.0
+    """Height of a line's ink in the query, pixels, below which it cannot be trusted, without and with ideographs."""
     least_contrast: float = 0.08
     """Ink range of a line relative to the page's median, below which noise hides a change."""
     most_outside: float = 0.20
@@ -174,11 +175,12 @@ def on_bent_paper(comparison: Comparison, added: Added, thresholds: Thresholds) 
 class Limits(NamedTuple):
     """Stroke residuals, float32 (n,) each. ``same``: what a line may have to be the same, from the page's own noise.
     ``strict``: what it may have to be reused on a page that is another document. ``visible``: what the smallest change
-    would exceed; neither of the others is above it."""
+    would exceed; neither of the others is above it. ``height``: pixels that its ink must measure in the query."""
 
     same: np.ndarray
     strict: np.ndarray
     visible: np.ndarray
+    height: np.ndarray
 
 
 def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds: Thresholds) -> Limits:
@@ -193,7 +195,8 @@ def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds:
         ideographs, thresholds.visible_ideograph_share, thresholds.visible_share)
     same = np.minimum(np.where(ideographs, tight, plain), visible)
     strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
-    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible)))
+    height = np.where(ideographs, thresholds.least_query_ideograph_height, thresholds.least_query_height)
+    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, height)))
 
 
 def has_ideographs(text: str) -> bool:
@@ -224,7 +227,7 @@ def line_doubts(
     heights = proof.text_heights
     return {
         "line-differs": ~(comparison.residual <= limits.same),
-        "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= thresholds.least_query_height)),
+        "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= limits.height)),
         "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
         "too-blurred": ~(limits.visible >= thresholds.least_visible_limit),
     }

@@ -176,6 +176,13 @@ def test_a_corrected_page_names_the_lines_it_would_rather_read_too(slip, proof):
     assert set(verdict.wary) == {7, *np.flatnonzero(verdict.residuals > 0.03).tolist()} > {7}
 
 
+def test_small_ideographs_are_read_before_digits_of_their_size_are(page, slip, proof):
+    half = cv2.resize(page, None, fx=0.36, fy=0.36, interpolation=cv2.INTER_AREA)  # 28 px type becomes 10, digits 7.5
+    verdict = verify(proof, half, slip.texts, replace(DEFAULT_THRESHOLDS, least_query_ideograph_height=10.0))
+    assert {i for i, text in enumerate(slip.texts) if has_ideographs(text)} <= set(verdict.doubtful)
+    assert verdict.kind == "doubtful" and not {7, 11} & set(verdict.doubtful)
+
+
 def test_print_too_small_is_read_where_the_page_agrees(page, slip, proof):
     small = cv2.resize(page, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
     verdict = verify(proof, small, slip.texts)
