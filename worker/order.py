@@ -53,10 +53,14 @@ def _measure(quads: np.ndarray) -> _Layout:
     down = (quads[:, 2] + quads[:, 3] - quads[:, 0] - quads[:, 1]) / 2
     width, height = np.hypot(*across.T), np.hypot(*down.T)
     long = width > 3 * height
-    # The median line's own angle, not an average: one vertical or slanted line must not tilt the page.
+    # The median line's own angle, not an average: one vertical or slanted line must not tilt the page. Short boxes
+    # alone tell no more than which way up it is.
     angles = np.arctan2(across[:, 1], across[:, 0])
-    angle = _median(angles[long]) if long.any() else np.round(_median(angles) / (np.pi / 2)) * np.pi / 2
-    cos, sin = np.cos(angle), np.sin(angle)
+    if long.any():
+        angle = _median(angles[long])
+        cos, sin = np.cos(angle), np.sin(angle)
+    else:
+        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[round(_median(angles) / (np.pi / 2)) % 4]
     level = quads @ np.array([[cos, -sin], [sin, cos]])
     centre = level.mean(1)
     # A tall box (vertical text) counts with its width, or it would join the rows of all lines beside it.
@@ -70,7 +74,7 @@ def _measure(quads: np.ndarray) -> _Layout:
 
 
 def _median(values: np.ndarray) -> float:
-    return np.sort(values)[(len(values) - 1) // 2]
+    return float(np.sort(values)[(len(values) - 1) // 2])
 
 
 def _blocks(layout: _Layout, members: np.ndarray, depth: int) -> np.ndarray:

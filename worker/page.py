@@ -93,7 +93,8 @@ class PageReader:
         ways = [(number, quarters) for number, first in enumerate(best) for quarters in first.other_ways()]
         others = self._attempt(page, [turned(quads[number], quarters) for number, quarters in ways])
         for (number, quarters), other in zip(ways, others, strict=True):
-            if other.reading.score > best[number].reading.score + (MARGIN if quarters == 2 else 0):
+            so_far = best[number].reading
+            if _is_on_its_head(so_far, other.reading) if quarters == 2 else other.reading.score > so_far.score:
                 best[number] = other
         if self._reviewer:
             readings = self._reviewer.review([each.crop for each in best], [each.reading for each in best])
@@ -116,6 +117,12 @@ class _Attempt:
         if is_tall(self.crop):
             return 1, 3
         return (2,) if self.reading.score < BAD else ()
+
+
+def _is_on_its_head(upright: LineReading, turned_over: LineReading) -> bool:
+    # A reading that skips most of the characters is easily sure of the few it has.
+    complete = 2 * len(turned_over.text) >= len(upright.text)
+    return complete and turned_over.score > upright.score + MARGIN
 
 
 def _box(quad: np.ndarray) -> Box:

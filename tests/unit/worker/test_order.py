@@ -114,3 +114,9 @@ def test_vertical_text_beside_rows_does_not_join_them() -> None:
     page = quads((60, 0, 300, 20), (0, 0, 24, 130), (60, 40, 300, 60), (60, 80, 300, 100))
     order = reading_order(page).tolist()
     assert [index for index in order if index != 1] == [0, 2, 3]
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_short_boxes_alone_are_ordered_by_where_their_text_begins(quarters: int) -> None:
+    words = quads((10, 10, 40, 30), (60, 10, 90, 30), (10, 60, 40, 80), (60, 60, 90, 80))
+    assert reading_order(rotated(words, 90 * quarters)).tolist() == [0, 1, 2, 3]

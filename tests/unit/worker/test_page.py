@@ -174,6 +174,16 @@ def test_one_line_on_its_head_is_turned_alone() -> None:
     assert [line.box[0] for line in lines] == [(10, 10), (160, 10), (200, 80), (10, 110), (10, 300)]
 
 
+def test_on_its_head_a_line_has_to_have_its_characters_too(page: np.ndarray) -> None:
+    class Handwriting:
+        def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
+            upright = [crop[:, : crop.shape[1] // 2].mean() < crop[:, crop.shape[1] // 2 :].mean() for crop in crops]
+            return [LineReading("hardly legible", 0.3) if right else LineReading("品", 0.9) for right in upright]
+
+    quad = ((10, 10), (140, 10), (140, 30), (10, 30))
+    assert texts(PageReader(Boxes(), Handwriting()).read_lines(arrows(*LINES), [quad])) == ["hardly legible"]
+
+
 def test_an_upright_page_costs_three_lines_more_at_most() -> None:
     shades = Shades()
     PageReader(Boxes((10, 50, 190, 70), (110, 10, 190, 30), (10, 10, 90, 30), (10, 80, 90, 95)), shades).read(
