@@ -1,4 +1,4 @@
-# The edge: Debian's nginx 1.22 with its purge module, the very packages that the tests run. Build context: infra/.
+# The edge: Debian's nginx 1.22 with its purge module and njs, the very packages that the tests run. Build context: infra/.
 FROM debian:12.12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends nginx libnginx-mod-http-cache-purge libnginx-mod-http-js python3 \

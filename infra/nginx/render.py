@@ -34,7 +34,7 @@ def main() -> int:
         return 2
     print(describe(values), flush=True)
     if arguments.run:
-        control.start(folder, values)
+        control.start(folder, Path(str(values["OCR_EDGE_DIR"])))
         nginx = tls.program()
         os.execv(nginx, [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"])
     return 0

@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from edge_config import epoch
-from edge_config.templates import render
+from edge_config.settings import described
+from edge_config.templates import SETTINGS_FILE, render
 
 # nginx reads thousands of keys at a reload, and starts its workers anew.
 _RELOAD_SECONDS = 12.0
@@ -38,8 +39,11 @@ def socket_path(folder: Path) -> Path:
     return folder / "control.sock"
 
 
-def start(folder: Path, values: Mapping[str, object]) -> None:
-    """Fork the process that serves this one, which then becomes nginx. ``folder``: of the rendered configuration."""
+def start(folder: Path, state: Path) -> None:
+    """Fork the process that serves this one, which then becomes nginx.
+
+    ``folder``: of the rendered configuration; ``state``: ``OCR_EDGE_DIR``.
+    """
     nginx = os.getpid()
     sys.stdout.flush()
     if os.fork():
@@ -49,14 +53,13 @@ def start(folder: Path, values: Mapping[str, object]) -> None:
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == nginx:
-            _serve(folder, values, nginx)
+            _serve(folder, state, nginx)
         status = 0
     finally:
         os._exit(status)
 
 
-def _serve(folder: Path, values: Mapping[str, object], nginx: int) -> None:
-    state = Path(str(values["OCR_EDGE_DIR"]))
+def _serve(folder: Path, state: Path, nginx: int) -> None:
     path = socket_path(state)
     path.unlink(missing_ok=True)
     turn = threading.Lock()
@@ -67,6 +70,8 @@ def _serve(folder: Path, values: Mapping[str, object], nginx: int) -> None:
         def do_POST(self) -> None:
             with turn:
                 try:
+                    # As it was rendered last, which may be after this process began.
+                    values = described((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
                     number = epoch.begin(state)
                     render(folder, values)
                     done = _reload(nginx)

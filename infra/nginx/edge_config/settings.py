@@ -285,6 +285,11 @@ def _tls_mistakes(values: Mapping[str, object]) -> list[str]:
     return mistakes
 
 
+def described(text: str) -> dict[str, object]:
+    """The settings that :func:`describe` wrote down. Raises :class:`MistakesError`."""
+    return load(dict(line.split("=", 1) for line in text.splitlines()))
+
+
 def describe(values: Mapping[str, object]) -> str:
     """The effective settings, one ``NAME=value`` a line."""
     return "\n".join(

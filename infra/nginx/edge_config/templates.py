@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_config import epoch, keys, tls
-from edge_config.settings import needs_js
+from edge_config.settings import describe, needs_js
 
 TEMPLATES = Path(__file__).resolve().parents[1]
+SETTINGS_FILE = Path("settings")
 PLACEHOLDER = re.compile(r"\{\{ ([a-z_]+) \}\}")
 
 
@@ -111,7 +112,9 @@ def render(folder: Path, values: Mapping[str, object]) -> None:
         if unknown:
             raise KeyError(f"{template.name}: no setting for {', '.join(sorted(unknown))}")
         rendered[template.relative_to(TEMPLATES)] = PLACEHOLDER.sub(lambda match: words[match[1]], text)
-    for script in TEMPLATES.rglob("*.js"):
+    # What was used, for whoever renders again what stands here (edge_config.control).
+    rendered[SETTINGS_FILE] = describe(values) + "\n"
+    for script in sorted(TEMPLATES.rglob("*.js")):
         rendered[script.relative_to(TEMPLATES)] = script.read_text(encoding="utf-8")
     for path, text in rendered.items():
         target = folder / path

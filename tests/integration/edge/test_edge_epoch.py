@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from gateway.purge import EdgePurger, PurgeFailed
+
+RENDER = Path(__file__).resolve().parents[3] / "infra" / "nginx" / "render.py"
 
 
 @pytest.fixture
@@ -87,6 +93,15 @@ def test_the_epoch_outlives_a_restart(start_edge, origin, packed, edge):
     del origin.answers[address]
     after = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_DIR=str(state))
     assert after.get(address).status == 404
+
+
+def test_settings_that_were_rendered_meanwhile_are_kept(edge, origin, answer):
+    origin.answers["/ocr"] = answer(200, {}, b"read")
+    kept = dict(line.split("=", 1) for line in (edge.folder / "conf" / "settings").read_text().splitlines())
+    environment = kept | {"PATH": os.environ["PATH"], "OCR_EDGE_NAME": "renamed"}
+    subprocess.run([sys.executable, RENDER, edge.folder / "conf"], env=environment, check=True, capture_output=True)
+    EdgePurger([edge.admin]).purge_all()
+    assert edge.get(f"/results/{secrets.token_hex(32)}").headers["cache-status"] == "renamed; fwd=uri-miss"
 
 
 def test_look_ups_go_on_while_the_epoch_changes(edge, origin, packed):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-import brotli
 import pytest
-
-from tests.serving import running
 
 DIGEST = "0123456789abcdef"
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Type": "text/javascript"}
@@ -76,21 +71,3 @@ def test_a_file_is_answered_while_no_gateway_is_there(start_edge, start_origin, 
 def test_a_file_can_only_be_read(edge, origin, file, result_id, method):
     assert edge.get(file, method).status == 405
     assert origin.seen(result_id) == []
-
-
-def test_the_page_of_the_real_gateway_comes_from_the_edge(start_edge, tmp_path):
-    with running("serve", tmp_path) as gateway:
-        edge = start_edge(gateway.url.removeprefix("http://"))
-        page = edge.get("/", headers={"Accept-Encoding": "identity"})
-        assert page.headers["cache-control"] == "no-cache"
-        named = re.findall(rb'"(/static/[^"]+)"', page.body)
-        assert named
-        for address in named:
-            replies = [edge.get(address.decode(), headers={"Accept-Encoding": "br"}) for _ in range(2)]
-            assert [(reply.status, reply.word) for reply in replies] in (
-                [(200, "MISS"), (200, "HIT")],
-                [(200, "HIT")] * 2,
-            )
-            assert brotli.decompress(replies[1].body)
-            assert replies[1].headers["etag"].startswith('"')
-            assert replies[1].headers["vary"] == "Accept-Encoding"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import time
 from datetime import datetime
 
+import brotli
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -91,3 +93,16 @@ def test_every_look_up_of_the_gateway_is_stored_by_the_edge(whole, upload, where
     for clothes in ("", "/text", "/lines.csv", "/hocr", "/thumbnail.webp"):
         replies = [whole.get(where + clothes) for _ in range(2)]
         assert [(reply.status, reply.word) for reply in replies] == [(200, "MISS"), (200, "HIT")], clothes
+
+
+def test_the_pages_files_come_from_the_edge_as_they_were_compressed(whole):
+    page = whole.get("/", headers={"Accept-Encoding": "identity"})
+    assert page.headers["cache-control"] == "no-cache"
+    named = re.findall(rb'"(/static/[^"]+)"', page.body)
+    assert named
+    for address in set(named):
+        replies = [whole.get(address.decode(), headers={"Accept-Encoding": "br"}) for _ in range(2)]
+        assert [(reply.status, reply.word) for reply in replies] == [(200, "MISS"), (200, "HIT")]
+        assert brotli.decompress(replies[1].body)
+        assert replies[1].headers["etag"].startswith('"')
+        assert replies[1].headers["vary"] == "Accept-Encoding"

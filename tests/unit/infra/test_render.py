@@ -101,6 +101,12 @@ def test_no_value_can_write_nginx_syntax(variable, value):
         assert not re.search(r"[;{}\"'`\\$#\s]", written.partition("=")[2])
 
 
+def test_what_was_used_can_be_read_back(module_file, tmp_path):
+    chosen = {"OCR_EDGE_UPSTREAMS": "a:1,b:2", "OCR_READ_TIMEOUT": "2.5", "OCR_EDGE_DIR": str(tmp_path)}
+    values = settings.load(chosen | {"OCR_EDGE_PURGE_MODULE": module_file})
+    assert settings.described(settings.describe(values)) == values
+
+
 def test_the_command_refuses_before_it_writes(tmp_path):
     target = tmp_path / "conf"
     environment = {"PATH": os.environ["PATH"], "OCR_EDGE_LISTEN": "nowhere", "OCR_TTL": "x"}
