@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
-from gateway.matching.bent import BEND, LEAST_SUPPORTED, bent_field, lies_flat, query_places, supported, with_graphics
+from gateway.matching.bent import BEND, LEAST_SUPPORTED, bent_field, graphics_off, lies_flat, query_places, supported
 from gateway.matching.coarse import (
     Correspondences,
     NotAligned,
@@ -42,9 +41,10 @@ STILL = 0.1
 OVERSAMPLING = 1.25
 """A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
 
-NEARBY = 60.0
-"""Proof pixels within which a piece of a line lies on the same bit of paper as a matched feature."""
-MOST_OFF = 0.5
+LEAST_ON_FLAT_PAPER, LEAST_ON_BENT_PAPER = 0.55, 0.2
+"""Share of the pieces near the plane of most features, from which bends are looked for, where these lie in it and where
+they don't. Other fillings of a form lie in it, and up to .5 of their pieces; a bend of theirs would cost the most."""
+MOST_OFF = 1.5
 """Proof pixels that rules and pictures may be off, or what is outside the lines cannot be compared pixel by pixel."""
 CONCLUSIVE = 0.5
 """Share of the pieces that must lie so for the paper to be flat as a whole."""
@@ -66,8 +66,8 @@ class Alignment:
     ``query_scale``: prepared query pixels per proof pixel at the middle of the page.
     ``rendition``: uint8 (h, w), the proof as the query's pixels would render it: laid on their grid and back.
     ``agreement``: share of the pieces of lines found where they should be.
-    ``bent``: whether the field follows bends so narrow that a character could be bent into another: no line's pixels
-    are then a proof of its text.
+    ``bent``: whether the paper bends too much for pixels to be compared: the lines lie where the field says, to a part
+    of their height, but none of them proves its text.
     """
 
     image: np.ndarray
@@ -112,17 +112,13 @@ def align(proof: Proof, query: Query) -> Alignment:
     return best
 
 
-def _differs_nearby(pair: Pair, homography: np.ndarray, matches: Correspondences, pieces: Pieces) -> bool:
-    """Whether pieces of lines are missing right beside ``matches``, whose place is certain: then that is another text
-    and no bend."""
-    seen = _warped(pair.query.grey, homography, pair.proof.image.shape, cv2.INTER_LINEAR)
+def _may_be_bent(pair: Pair, matches: Correspondences, plane: np.ndarray, pieces: Pieces) -> bool:
+    """Whether enough pieces of lines lie near ``plane``, the homography that most ``matches`` follow, for the others to
+    be bent away rather than another text."""
+    seen = _warped(pair.query.grey, plane, pair.proof.image.shape, cv2.INTER_LINEAR)
     found = match_pieces(pair.proof.image, seen, pieces.sample(64), 6)
-    if not len(found.scores):
-        return True
-    near = cKDTree(matches.proof).query(found.centres)[0] < NEARBY
-    if near.mean() < CONCLUSIVE:
-        return False
-    return bool((found.scores[near] > PIECE_AGREES).mean() < LEAST_AGREEMENT)
+    least = LEAST_ON_FLAT_PAPER if lies_flat(matches, plane) else LEAST_ON_BENT_PAPER
+    return len(found.scores) > 0 and bool((found.scores > PIECE_AGREES).mean() >= least)
 
 
 def flat_alignment(pair: Pair, homography: np.ndarray, pieces: Pieces) -> Alignment:
@@ -143,7 +139,7 @@ def bent_alignment(pair: Pair, pieces: Pieces) -> Alignment:
     if len(matches.proof) < LEAST_SUPPORTED:
         raise NotAligned("not-aligned")
     plane = homography_of(matches)
-    if plane is not None and lies_flat(matches, plane) and _differs_nearby(pair, plane, matches, pieces):
+    if plane is None or not _may_be_bent(pair, matches, plane, pieces):
         raise NotAligned("another-page")
     homography = homography_of(matches, BEND)
     if homography is None:
@@ -155,34 +151,22 @@ def bent_alignment(pair: Pair, pieces: Pieces) -> Alignment:
     field = bent_field(proof, grey, reduced, on_grid, pieces)
     image, inside = resample(grey, reduced, field, proof.shape)
     found = match_pieces(proof, np.clip(image, 0, 255).astype(np.uint8), pieces.sample(_MOST_PIECES), 3)
-    agreement = _agreement(found, LEAST_BENT_AGREEMENT)
-    smooth = _smooth_field(proof, grey, reduced, pieces, field, found) if agreement >= SURE_AGREEMENT else None
-    bent = smooth is None
-    if smooth is not None:
-        field, off = with_graphics(proof, grey, reduced, smooth, pieces.proof.boxes)
-        bent = off > MOST_OFF
-        image, inside = resample(grey, reduced, field, proof.shape)
-    rendition = render_on_grid(proof, reduced, grey.shape)
-    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition,
-                     bent)
-
-
-def _smooth_field(
-    proof: np.ndarray, grey: np.ndarray, homography: np.ndarray, pieces: Pieces, field: np.ndarray,
-    found: PieceMatches,
-) -> np.ndarray | None:
-    """A field through the pieces ``found`` under ``field``, too smooth to bend a character; ``None`` when it doesn't
-    lay nearly all of them where they belong: then the paper is creased."""
+    _agreement(found, LEAST_BENT_AGREEMENT)
+    # Flow can squeeze what was added into nothing, so it is only the way to a field too smooth to do that.
     height, width = proof.shape
     total = found._replace(shifts=found.shifts + sample_field(field, found.centres, width, height))
     first = displacement_field(total, proof.shape, 60.0)
     if first is None:
-        return None
-    smooth = displacement_field_of(proof, grey, homography, pieces, first.field, _SMOOTH_ROUNDS, 0.2)
-    seen, _ = resample(grey, homography, smooth, proof.shape, cv2.INTER_LINEAR)
-    left = match_pieces(proof, seen.astype(np.uint8), pieces.sample(_MOST_PIECES), 3)
-    lies = (left.scores > PIECE_AGREES) & (np.abs(left.shifts).max(axis=1, initial=0) < 1.0)
-    return smooth if lies.mean() >= SURE_AGREEMENT else None
+        raise NotAligned("not-aligned")
+    field = displacement_field_of(proof, grey, reduced, pieces, first.field, _SMOOTH_ROUNDS, 0.2)
+    image, inside = resample(grey, reduced, field, proof.shape)
+    left = match_pieces(proof, np.clip(image, 0, 255).astype(np.uint8), pieces.sample(_MOST_PIECES), 6)
+    agreement = _agreement(left, LEAST_BENT_AGREEMENT)
+    in_place = (left.scores > PIECE_AGREES) & (np.abs(left.shifts).max(axis=1, initial=0) < 1.0)
+    bent = bool(in_place.mean() < SURE_AGREEMENT) or \
+        graphics_off(proof, grey, reduced, field, pieces.proof.boxes) > MOST_OFF
+    rendition = render_on_grid(proof, reduced, grey.shape)
+    return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition, bent)
 
 
 def _agreement(matches: PieceMatches, least: float = LEAST_AGREEMENT) -> float:

@@ -35,10 +35,9 @@ _FLOW_SCALE = 0.5
 _EVENING = 31  # pixels, a line and its surroundings at half size
 _ROUNDS = ((8.0, None), (5.0, 8), (4.0, 4))
 """Of the flow: how much it is smoothed (sigma, pixels at half size), and how far pieces are searched for after it."""
-_GRAPHICS_DISTANCE = 8.0  # pixels at half size from the text at which flow is followed wholly
-_GRAPHICS_CONTRAST = 40  # grey levels
 _MOST_PIECES = 400
 _PIECE_FOUND = 0.6
+_LEAST_FOUND = 0.4  # of the pieces, or going on is no use
 _PIECE_REACH = 60.0  # proof pixels around a piece that follow it
 
 
@@ -85,38 +84,34 @@ def bent_field(
         if radius is not None:
             places = query_places(homography, field, proof.shape, proof.shape)
             seen = cv2.remap(query, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            field = field + _correction(match_pieces(proof, seen, rectangles, radius), radius, shape, proof.shape)
+            found = match_pieces(proof, seen, rectangles, radius)
+            if not len(found.scores) or (found.scores > _PIECE_FOUND).mean() < _LEAST_FOUND:
+                raise NotAligned("another-page")
+            field = field + _correction(found, radius, shape, proof.shape)
     return field
 
 
-def with_graphics(
+def graphics_off(
     proof: np.ndarray, query: np.ndarray, homography: np.ndarray, field: np.ndarray, boxes: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """``field`` where the lines of text are (``boxes``, (n, 4)), and away from them corrected by flow, so that it also
-    follows rules and pictures: float32 (h / 2, w / 2, 2); and how many proof pixels these are still off."""
+) -> float:
+    """How many proof pixels rules and pictures, away from the lines of text (``boxes``, (n, 4)), are off under
+    ``field``, as flow sees it (99th percentile)."""
     small = cv2.resize(proof, None, fx=_FLOW_SCALE, fy=_FLOW_SCALE, interpolation=cv2.INTER_AREA)
     shape = small.shape
     small_query = cv2.resize(query, None, fx=_FLOW_SCALE, fy=_FLOW_SCALE, interpolation=cv2.INTER_AREA)
     to_small = scaling(small_query.shape[1] / query.shape[1], small_query.shape[0] / query.shape[0]) @ homography
-    dense = cv2.resize(field, shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    away = np.ones(shape, np.uint8)
+    away = np.ones(shape, bool)
     for x0, y0, x1, y1 in np.round(boxes * _FLOW_SCALE).astype(int).tolist():
-        away[max(0, y0):y1 + 1, max(0, x0):x1 + 1] = 0
-    weight = np.clip(cv2.distanceTransform(away, cv2.DIST_L2, 3) / _GRAPHICS_DISTANCE, 0, 1)[..., None]
-    even, texture = evened(small), _texture(small)
-    drawn = (cv2.morphologyEx(small, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > _GRAPHICS_CONTRAST) & \
-        (weight[..., 0] == 1)
-    left = np.zeros(0)
-    for last in (False, False, True):
-        seen = cv2.remap(small_query, *query_places(to_small, dense, shape, proof.shape), cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REPLICATE)
-        moved = _believed(flow.calc(even, evened(seen), None), texture, 3.0)
-        if last:
-            left = np.linalg.norm(moved[drawn], axis=1) / _FLOW_SCALE
-        else:
-            dense = _followed(dense, moved * weight)
-    return dense, float(np.percentile(left, 99)) if len(left) else 0.0
+        away[max(0, y0 - 4):y1 + 5, max(0, x0 - 4):x1 + 5] = False
+    texture = _texture(small)
+    drawn = away & (texture > 0.4)
+    if not drawn.any():
+        return 0.0
+    seen = cv2.remap(small_query, *query_places(to_small, field, shape, proof.shape), cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(evened(small), evened(seen), None)
+    moved = _believed(flow, texture, 3.0)
+    return float(np.percentile(np.linalg.norm(moved[drawn], axis=1), 99) / _FLOW_SCALE)
 
 
 def query_places(
