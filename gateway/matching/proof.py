@@ -29,10 +29,11 @@ _AVIF = {"format": "AVIF", "subsampling": "4:0:0", "max_threads": 1, "codec": "a
 CODECS = (
     {**_AVIF, "quality": 35, "speed": 7, "advanced": {"tune": "psnr"}},
     {**_AVIF, "quality": 55, "speed": 6, "advanced": {"tune": "psnr", "tune-content": "screen"}},
+    {**_AVIF, "quality": 80, "speed": 7, "advanced": {"tune": "psnr"}},
     {"format": "WEBP", "quality": 90, "method": 4},
 )
 """Tried in turn until the image is faithful. AVIF tuned for the squared error, which is what the comparison sees, takes
-half of WebP's bytes at the same noise, and about .2 s a page, once."""
+half of WebP's bytes at the same noise, and .1 to .4 s of CPU a page, once. Pale print wants the higher qualities."""
 MOST_CODEC_ERROR = 0.09
 """What a codec may change in a line, relative to the line's ink range: smoothed and averaged over 3 x 3 pixels, as the
 comparison does."""
