@@ -20,7 +20,7 @@ from gateway.matching.surroundings import frame_outline
 
 ADDED = 0.4
 """Contrast of a stroke, relative to that of the lines, from which it counts as ink."""
-LEAST_EXTENT = 1.5
+LEAST_EXTENT = 0.8
 """Length of a stroke on bent paper that counts by itself, in line heights: shorter ones are misplaced corners."""
 PLAY = 0.6
 """Misplacement of what is no text (rules, pictures), in line heights."""
