@@ -77,7 +77,7 @@ def _added_inside(proof: Proof, alignment: Alignment) -> float:
     edge = round(line_height)
     region[:edge], region[-edge:], region[:, :edge], region[:, -edge:] = False, False, False, False
     region &= alignment.inside
-    strokes[_boxes(proof.boxes, shape, 0.35 * line_height) > 0] = 0  # read again anyway
+    strokes[_boxes(proof.boxes, shape, 0.15 * line_height) > 0] = 0  # read again anyway
     if looks_like_text((strokes > ADDED) & region, line_height, ADDED_ROW):
         return np.inf
     strokes[~region] = np.nan
