@@ -41,7 +41,7 @@ STILL = 0.1
 OVERSAMPLING = 1.25
 """A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
 
-LEAST_ON_FLAT_PAPER, LEAST_ON_BENT_PAPER = 0.55, 0.2
+LEAST_ON_FLAT_PAPER, LEAST_ON_BENT_PAPER = LEAST_AGREEMENT, 0.2
 """Share of the pieces near the plane of most features, from which bends are looked for, where these lie in it and where
 they don't. Other fillings of a form lie in it, and up to .5 of their pieces; a bend of theirs would cost the most."""
 MOST_OFF = 1.5

@@ -20,7 +20,7 @@ from gateway.matching.surroundings import frame_outline
 
 ADDED = 0.4
 """Contrast of a stroke, relative to that of the lines, from which it counts as ink."""
-LEAST_EXTENT = 1.5
+LEAST_EXTENT = 0.8
 """Length of a stroke on bent paper that counts by itself, in line heights: shorter ones are misplaced corners."""
 PLAY = 0.6
 """Misplacement of what is no text (rules, pictures), in line heights."""
@@ -77,7 +77,7 @@ def _added_inside(proof: Proof, alignment: Alignment) -> float:
     edge = round(line_height)
     region[:edge], region[-edge:], region[:, :edge], region[:, -edge:] = False, False, False, False
     region &= alignment.inside
-    strokes[_boxes(proof.boxes, shape, 0.35 * line_height) > 0] = 0  # read again anyway
+    strokes[_boxes(proof.boxes, shape, 0.15 * line_height) > 0] = 0  # read again anyway
     if looks_like_text((strokes > ADDED) & region, line_height, ADDED_ROW):
         return np.inf
     strokes[~region] = np.nan
