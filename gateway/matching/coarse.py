@@ -7,8 +7,6 @@ which is better. All maps lead from proof pixels to the prepared query's pixels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +20,7 @@ LEAST_CORRELATION = 0.25
 LEAST_INLIERS = 12
 
 _PROOF_THUMBNAIL = 320
-_FEATURE_SIDE = 1035
+_FEATURE_SIDE = 900
 
 
 class NotAligned(Exception):
@@ -33,34 +31,8 @@ class NotAligned(Exception):
         self.reason = reason
 
 
-class Correspondences(NamedTuple):
-    """``proof``, ``query``: float32 (n, 2), the same places in the pixels of either image."""
-
-    proof: np.ndarray
-    query: np.ndarray
-
-    def only(self, chosen: np.ndarray) -> Correspondences:
-        """Those that ``chosen`` (bool (n,)) says."""
-        return Correspondences(self.proof[chosen], self.query[chosen])
-
-
-class Pair:
-    """A proof and a query to lay over each other, and what several steps need of both."""
-
-    def __init__(self, proof: Proof, query: Query) -> None:
-        self.proof = proof
-        self.query = query
-
-    @cached_property
-    def matches(self) -> Correspondences:
-        """Features of the two that look alike (ORB, ratio test)."""
-        return matched_features(orb_features(self.proof.image, _FEATURE_SIDE), self.query.features)
-
-
-def coarse_alignment(pair: Pair) -> np.ndarray:
-    """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails. Raises
-    :class:`NotAligned`."""
-    proof, query = pair.proof, pair.query
+def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
+    """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails."""
     thumbnail = _blurred_thumbnail(proof.image)
     best, best_score = None, -1.0
     for homography in scaled_turns(proof.image.shape, query.grey.shape):
@@ -68,7 +40,7 @@ def coarse_alignment(pair: Pair) -> np.ndarray:
         if score > best_score:
             best, best_score = homography, score
     if best_score < SURE_CORRELATION:
-        homography = homography_of(pair.matches)
+        homography = homography_of_features(orb_features(proof.image, _FEATURE_SIDE), query.features)
         if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
             score = _correlation(thumbnail, proof, query, homography)
             if score > best_score:
@@ -98,23 +70,20 @@ def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
     return matrix
 
 
-def matched_features(proof: Features, query: Features) -> Correspondences:
-    """The features of ``proof`` that one of ``query`` resembles much more than any other does (ratio test)."""
+def homography_of_features(proof: Features, query: Features) -> np.ndarray | None:
+    """float64 (3, 3) from matched descriptors (ratio test, MAGSAC++; Barath et al., 2020); ``None`` without enough."""
     if proof.descriptors is None or query.descriptors is None:
-        return Correspondences(np.empty((0, 2), np.float32), np.empty((0, 2), np.float32))
+        return None
+    if min(len(proof.points), len(query.points)) < LEAST_INLIERS:
+        return None
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(proof.descriptors, query.descriptors, k=2)
     good = [pair[0] for pair in pairs if len(pair) == 2 and pair[0].distance < 0.85 * pair[1].distance]
-    return Correspondences(proof.points[[match.queryIdx for match in good]],
-                           query.points[[match.trainIdx for match in good]])
-
-
-def homography_of(matches: Correspondences, error: float = 4.0) -> np.ndarray | None:
-    """float64 (3, 3): what most ``matches`` follow within about ``error`` query pixels (MAGSAC++; Barath et al., 2020);
-    ``None`` without enough."""
-    if len(matches.proof) < LEAST_INLIERS:
+    if len(good) < LEAST_INLIERS:
         return None
-    homography, inliers = cv2.findHomography(*matches, cv2.USAC_MAGSAC, error, maxIters=3000, confidence=0.999)
-    if homography is None or int(inliers.sum()) < LEAST_INLIERS or not np.isfinite(homography).all():
+    source = proof.points[[match.queryIdx for match in good]]
+    target = query.points[[match.trainIdx for match in good]]
+    homography, inliers = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 4.0, maxIters=3000, confidence=0.999)
+    if homography is None or int(inliers.sum()) < LEAST_INLIERS:
         return None
     return homography
 

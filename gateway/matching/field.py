@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from gateway.matching.pieces import PieceMatches
 
@@ -20,8 +19,6 @@ TOLERANCE = 1.2
 _LEAST_SCORE = 0.45
 _LEAST_PIECES = 6
 _RIDGE = np.diag([0.3, 0.6, 0.6])
-_NEIGHBOURS = 20
-_LEAST_REACH = 50.0  # pixels
 
 
 class Field(NamedTuple):
@@ -71,49 +68,6 @@ def sample_field(field: np.ndarray, points: np.ndarray, width: int, height: int)
     x = ((points[:, 0] + 0.5) / width * columns - 0.5).astype(np.float32)
     y = ((points[:, 1] + 0.5) / height * rows - 0.5).astype(np.float32)
     return cv2.remap(field, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-
-
-def interpolated(
-    at: np.ndarray, points: np.ndarray, values: np.ndarray, weights: np.ndarray, stiffness: float = 0.15
-) -> tuple[np.ndarray, np.ndarray]:
-    """float64 (n, 2): ``values`` (m, 2) at ``points`` (m, 2) carried on to the places ``at`` (n, 2) by a linear fit of
-    the nearest ones, however sparse; and float64 (n,), the distance of the nearest. ``stiffness`` draws slopes to 0."""
-    distance, near, reach = _nearest(at, points, 0)
-    fit = _linear_fit(at, points, values, near, np.exp(-(distance / reach) ** 2 / 2) * weights[near], reach, stiffness)
-    return fit[:, 0], distance[:, 0]
-
-
-def outliers(points: np.ndarray, values: np.ndarray, weights: np.ndarray, tolerance: float = 1.0) -> np.ndarray:
-    """float64 (n,): how far each of ``values`` (n, 2) at ``points`` (n, 2) is from what its neighbours agree on."""
-    distance, near, reach = _nearest(points, points, 1)
-    kernel = np.exp(-(distance / reach) ** 2 / 2) * weights[near]
-    offset = (points[near] - points[:, None]) / reach[..., None]
-    basis = np.concatenate([np.ones((*offset.shape[:2], 1)), offset], axis=-1)
-    trust = kernel
-    for _ in range(2):
-        fit = _linear_fit(points, points, values, near, trust, reach, 0.3)
-        error = np.linalg.norm(values[near] - basis @ fit, axis=2)
-        trust = kernel / (1 + (error / tolerance) ** 2)
-    return np.linalg.norm(values - fit[:, 0], axis=1)
-
-
-def _nearest(at: np.ndarray, points: np.ndarray, skipped: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """float64 and int (n, k): distances and indices of the ``points`` next to ``at``, without the first ``skipped``;
-    float64 (n, 1): the reach of a kernel over them."""
-    distance, near = cKDTree(points).query(at, min(_NEIGHBOURS + skipped, len(points)))
-    distance, near = distance[:, skipped:], near[:, skipped:]
-    return distance, near, np.maximum(_LEAST_REACH, 0.6 * distance[:, -1:])
-
-
-def _linear_fit(
-    at: np.ndarray, points: np.ndarray, values: np.ndarray, near: np.ndarray, weights: np.ndarray, reach: np.ndarray,
-    stiffness: float,
-) -> np.ndarray:
-    """float64 (n, 3, 2): value and slopes per ``reach`` of a fit through the points ``near`` (n, k) each place."""
-    offset = (points[near] - at[:, None]) / reach[..., None]
-    basis = np.concatenate([np.ones((*offset.shape[:2], 1)), offset], axis=-1)
-    weighted = (basis * weights[..., None]).transpose(0, 2, 1)
-    return np.linalg.solve(weighted @ basis + np.diag([1e-6, stiffness, stiffness]), weighted @ values[near])
 
 
 def _polynomial(unit: np.ndarray, terms: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import cv2
@@ -18,7 +18,6 @@ from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
-from gateway.matching.sheet import Added, added_on_bent_paper
 from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame
 
 log = logging.getLogger(__name__)
@@ -137,11 +136,7 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     comparison = compare(proof, alignment)
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
-    added = added_on_bent_paper(proof, query, alignment) if alignment.bent else None
-    if added is not None:
-        comparison = on_bent_paper(comparison, added, thresholds)
-    beyond = added.beyond if added is not None else \
-        ink_beyond_frame(proof, query, alignment, comparison.typical)
+    beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
     limits = line_limits(comparison, texts, thresholds)
     boxes = boxes_in_page(proof, query, alignment)
     reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
@@ -173,15 +168,6 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
         {"agreement": alignment.agreement, "scale": alignment.query_scale, "outside": comparison.outside,
          "beyond": beyond, "doubtful": float(len(doubtful)), "visibility": float(comparison.visibility.min())},
     )
-
-
-def on_bent_paper(comparison: Comparison, added: Added, thresholds: Thresholds) -> Comparison:
-    """``comparison`` of paper bent so much that no line's pixels prove its text: nothing of a line can be vouched for,
-    all are read again. That the pieces of lines were found says that it is the same page, not the residuals."""
-    finite = np.isfinite(comparison.residual)
-    residual = np.where(finite, np.minimum(comparison.residual, thresholds.most_limit), np.inf)
-    return replace(comparison, residual=residual.astype(np.float32),
-                   visibility=np.zeros_like(comparison.visibility), outside=added.inside)
 
 
 class Limits(NamedTuple):

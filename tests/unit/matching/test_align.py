@@ -8,9 +8,8 @@ from gateway.matching.align import align, render_on_grid
 from gateway.matching.coarse import (
     NotAligned,
     correlation,
-    homography_of,
+    homography_of_features,
     local_scale,
-    matched_features,
     plausible,
     quarter_turns,
     scaled_turns,
@@ -92,8 +91,8 @@ def test_the_scale_of_a_map():
 
 def test_too_few_features_give_no_map():
     few = Features(np.zeros((3, 2), np.float32), np.zeros((3, 32), np.uint8))
-    assert homography_of(matched_features(few, few)) is None
-    assert homography_of(matched_features(Features(np.zeros((0, 2), np.float32), None), few)) is None
+    assert homography_of_features(few, few) is None
+    assert homography_of_features(Features(np.zeros((0, 2), np.float32), None), few) is None
 
 
 def test_lines_are_cut_into_pieces(proof):
