@@ -14,7 +14,9 @@ from gateway.record import PageLine
 from worker.types import Box, LineReading
 
 MOST_CHANGED = 1 / 3
-"""With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere."""
+"""With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere ..."""
+FEW_CHANGED = 2
+"""... unless they are so few: of three lines of a small picture, two may read differently for its poor quality."""
 LEAST_SCORE = 0.5
 """A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
@@ -51,7 +53,8 @@ def settle(
         if numbers:
             readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
-        if len(changed) > MOST_CHANGED * len(lines) or any(not readings[number].text.strip() for number in changed):
+        most = min(len(lines) - 1, max(FEW_CHANGED, MOST_CHANGED * len(lines)))
+        if len(changed) > most or any(not readings[number].text.strip() for number in changed):
             return None
         if any(number not in changed or readings[number].score < LEAST_SCORE for number in {*altered} & {*readings}):
             return None
