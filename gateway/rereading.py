@@ -14,9 +14,7 @@ from gateway.record import PageLine
 from worker.types import Box, LineReading
 
 MOST_CHANGED = 1 / 3
-"""With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere ..."""
-FEW_CHANGED = 2
-"""... unless they are so few: of three lines of a small picture, two may read differently for its poor quality."""
+"""With a larger share of changed lines, the page is another filling of the form: its lines may lie elsewhere."""
 LEAST_SCORE = 0.5
 """A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
@@ -36,12 +34,15 @@ def settle(
     doubtful: Sequence[int],
     wary: Sequence[int],
     altered: Collection[int],
+    alike: Collection[int],
     read: Callable[[list[Box]], list[LineReading]],
 ) -> Settled | None:
     """Read the ``doubtful`` of ``lines`` (the record's texts, the new page's boxes), and when one of them has changed
     all that are ``wary``. ``None`` when only a full reading can tell what the page holds.
 
-    ``doubtful``, ``wary``, ``altered`` are indices. ``altered``: lines whose pixels hold something else, not a poor
+    ``doubtful``, ``wary``, ``altered``, ``alike`` are indices. ``alike``: lines whose pixels agree as far as they can be
+    seen; that they read differently is most likely the poor picture's fault, and does not make the page another filling.
+    ``altered``: lines whose pixels hold something else, not a poor
     picture of the same. One that reads as recorded all the same (a figure is struck out, a look-alike taken for its
     twin) is a contradiction, and one that reads poorly may not fit the old box. In the rest, a poor reading is that of
     a poor picture, which a full reading would make as well.
@@ -53,8 +54,10 @@ def settle(
         if numbers:
             readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
-        most = min(len(lines) - 1, max(FEW_CHANGED, MOST_CHANGED * len(lines)))
-        if len(changed) > most or any(not readings[number].text.strip() for number in changed):
+        other = {*changed} - {*alike}
+        if len(other) > MOST_CHANGED * len(lines) or len(changed) == len(lines):
+            return None
+        if any(not readings[number].text.strip() for number in changed):
             return None
         if any(number not in changed or readings[number].score < LEAST_SCORE for number in {*altered} & {*readings}):
             return None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.record import PageLine
-from gateway.rereading import FEW_CHANGED, LEAST_SCORE, settle
+from gateway.rereading import LEAST_SCORE, settle
 from worker.types import LineReading
 
 
@@ -37,7 +37,7 @@ KNOWN = ("Invoice 12", "Paper", "Ink", "Total 80.00", "Due today", "Thank you")
 
 def test_lines_that_read_as_recorded_confirm_the_record():
     read = Reader(*KNOWN)
-    settled = settle(page(*KNOWN), [1, 3], [1, 2, 3], [], read)
+    settled = settle(page(*KNOWN), [1, 3], [1, 2, 3], [], [], read)
     assert (settled_texts(settled), settled.reread, settled.changed) == ([*KNOWN], 2, 0)
     assert read.asked == [[1, 3]], "nothing but the doubtful lines is read"
     assert [line.score for line in settled.lines] == [0.97, 0.9, 0.97, 0.9, 0.97, 0.97]
@@ -45,7 +45,7 @@ def test_lines_that_read_as_recorded_confirm_the_record():
 
 def test_a_changed_line_has_the_wary_lines_read_too():
     read = Reader("Invoice 13", "Paper", "Ink", "Total 90.00", "Due today", "Thank you")
-    settled = settle(page(*KNOWN), [3], [0, 3, 5], [], read)
+    settled = settle(page(*KNOWN), [3], [0, 3, 5], [], [], read)
     assert settled_texts(settled) == [*read.texts]
     assert (settled.reread, settled.changed) == (3, 2)
     assert read.asked == [[3], [0, 5]]
@@ -53,36 +53,44 @@ def test_a_changed_line_has_the_wary_lines_read_too():
 
 def test_a_changed_line_without_further_wary_ones_is_read_once():
     read = Reader(*KNOWN[:3], "Total 90.00", *KNOWN[4:])
-    assert settle(page(*KNOWN), [3], [3], [], read).changed == 1
+    assert settle(page(*KNOWN), [3], [3], [], [], read).changed == 1
     assert read.asked == [[3]]
 
 
 def test_a_page_with_most_lines_changed_must_be_read():
     read = Reader("Invoice 13", "Pens", "Ink", "Total 90.00", *KNOWN[4:])
-    assert settle(page(*KNOWN), [0, 1, 3], [0, 1, 3], [], read) is None
-    assert settle(page(*KNOWN), [0], [0, 1, 3], [], read) is None, "however they were found"
+    assert settle(page(*KNOWN), [0, 1, 3], [0, 1, 3], [], [], read) is None
+    assert settle(page(*KNOWN), [0], [0, 1, 3], [], [], read) is None, "however they were found"
+
+
+def test_lines_that_look_alike_may_read_differently_in_a_poor_picture():
+    read = Reader("lnvoice 12", "Paper", "lnk", "Tota1 80.00", *KNOWN[4:])
+    assert settle(page(*KNOWN), [0, 2, 3], [0, 2, 3], [], [0], read).changed == 3
+    assert settle(page(*KNOWN), [0, 2, 3], [0, 2, 3], [], [], read) is None
+    assert settle(page("a", "b"), [0, 1], [0, 1], [], [0, 1], Reader("c", "d")) is None, "nothing is left of the record"
 
 
 @pytest.mark.parametrize("text", ["", "  "])
 def test_a_line_that_is_gone_must_be_looked_for(text):
-    assert settle(page(*KNOWN), [2], [2], [], Reader("", "", text, "", "", "")) is None
+    assert settle(page(*KNOWN), [2], [2], [], [], Reader("", "", text, "", "", "")) is None
 
 
 def test_other_text_that_is_hardly_legible_in_the_old_place_must_be_found_anew():
     changed = (*KNOWN[:3], "Total 90.0", *KNOWN[4:])
     unsure = Reader(*changed, score=LEAST_SCORE - 0.01)
-    assert settle(page(*KNOWN), [3], [3], [3], unsure) is None
-    assert settle(page(*KNOWN), [3], [3], [], Reader(*KNOWN, score=LEAST_SCORE - 0.01)).changed == 0
+    assert settle(page(*KNOWN), [3], [3], [3], [], unsure) is None
+    assert settle(page(*KNOWN), [3], [3], [], [], Reader(*KNOWN, score=LEAST_SCORE - 0.01)).changed == 0
 
 
 def test_an_altered_line_that_reads_as_recorded_is_a_contradiction():
-    assert settle(page(*KNOWN), [1, 3], [1, 3], [3], Reader(*KNOWN)) is None, "a figure is struck out, perhaps"
-    assert settle(page(*KNOWN), [1], [1, 3], [3], Reader(*KNOWN)).changed == 0, "what nobody read contradicts nothing"
+    assert settle(page(*KNOWN), [1, 3], [1, 3], [3], [], Reader(*KNOWN)) is None, "a figure is struck out, perhaps"
+    settled = settle(page(*KNOWN), [1], [1, 3], [3], [], Reader(*KNOWN))
+    assert settled.changed == 0, "what nobody read contradicts nothing"
 
 
 def test_a_poor_picture_of_much_the_same_line_is_read_as_well_as_can_be():
     unsure = Reader(*KNOWN[:3], "Total 80,00", *KNOWN[4:], score=LEAST_SCORE - 0.01)
-    settled = settle(page(*KNOWN), [3], [3], [], unsure)
+    settled = settle(page(*KNOWN), [3], [3], [], [], unsure)
     assert (settled.lines[3].text, settled.lines[3].score) == ("Total 80,00", unsure.score)
 
 
@@ -95,8 +103,8 @@ def test_every_line_that_was_not_reused_has_the_new_pages_text(data):
     doubtful = data.draw(numbers)
     wary = doubtful | data.draw(numbers)
     read = Reader(*true)
-    altered = data.draw(numbers)
-    settled = settle(page(*known), sorted(doubtful), sorted(wary), altered, read)
+    altered, alike = data.draw(numbers), data.draw(numbers)
+    settled = settle(page(*known), sorted(doubtful), sorted(wary), altered, alike, read)
     asked = [number for numbers in read.asked for number in numbers]
     assert len(asked) == len(set(asked)) <= len(wary), "no line is read twice"
     if settled is None:
@@ -108,5 +116,7 @@ def test_every_line_that_was_not_reused_has_the_new_pages_text(data):
     if any(true[number] != known[number] for number in doubtful):
         assert set(asked) == wary
     assert settled.changed == sum(one != other for one, other in zip(found, known, strict=True))
-    assert settled.changed <= max(FEW_CHANGED, count / 3) and settled.changed < count
+    assert settled.changed < count
+    clear = [number for number in range(count) if found[number] != known[number] and number not in alike]
+    assert len(clear) <= count / 3
     assert [line.box for line in settled.lines] == [line.box for line in page(*known)]
