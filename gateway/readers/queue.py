@@ -122,7 +122,8 @@ class QueuedReadings:
         return Reading(self._load(task.result_id, answer["created_at"]), stored=True)
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
-        answer = self._ask(REREAD, task.upload, {"boxes": [list(map(list, box)) for box in boxes]})
+        arguments = {"options": asdict(task.options), "boxes": [list(map(list, box)) for box in boxes]}
+        answer = self._ask(REREAD, task.upload, arguments)
         return [LineReading(*line) for line in answer["lines"]]
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
