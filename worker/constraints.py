@@ -53,8 +53,8 @@ def parse_charset(text: str) -> str:
     """
     named, _, literals = text.partition(":")
     names = {name for name in named.split(",") if name} if named else set()
-    for name in names - SETS.keys():
-        raise ValueError(f"there is no character set {name!r}; there are {', '.join(SETS)}")
+    if not names <= SETS.keys():
+        raise ValueError(f"sets of characters are {', '.join(SETS)}; others are listed behind a colon")
     if named and len(names) != len(named.split(",")):
         raise ValueError("character sets are named once each, with a comma between two")
     characters = set(literals)

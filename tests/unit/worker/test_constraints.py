@@ -41,9 +41,9 @@ def test_a_character_set_has_one_form(asked, canonical):
     [
         ("", "name a character set"),
         (":", "name a character set"),
-        ("digit", "no character set 'digit'"),
-        ("0123", "no character set '0123'"),
-        ("Digits", "there are amount, ascii"),
+        ("digit", "behind a colon"),
+        ("0123", "behind a colon"),
+        ("Digits", "are amount, ascii"),
         ("digits,,upper", "comma between two"),
         ("digits,digits", "once each"),
         (",digits", "comma between two"),
