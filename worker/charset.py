@@ -18,8 +18,8 @@ FULL_WIDTH = "．，。、：；？！…—～·（）【】《》〈〉「」�
 SYMBOLS = "￥¥＄￡￠€£$№℃℉°′″‰×÷±＋－＝≈≠≤≥＜＞∞√∑∏∫∴∵∠⊥∥♀♂§¶©®™℡㎡㎝㎜㎞㎏㎎㏄㎥☆★○●◎◇◆□■△▲▽▼※→←↑↓√✓✔✕✖☑☐"
 ENCLOSED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳⑴⑵⑶⑷⑸⑹⑺⑻⑼⑽⒈⒉⒊⒋⒌⒍⒎⒏⒐⒑㈠㈡㈢㈣㈤㈥㈦㈧㈨㈩ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹ"
 
-LOOK_ALIKES = "0OoQDＯ〇○ 1lI|!iⅠＩ｜丨 2Zz 5Ss 6bG 8B 9gq Cc Kk Pp Uu Vv Ww Xx× .。·, ¥￥Y -—–－一_~ (（ )）"
-"""Characters that a line on its own hardly tells apart, a group a word; full-width forms are added."""
+LOOK_ALIKES = "0OoQDＯ〇○ 1lI|!iⅠＩ｜丨 2Zz 5Ss$ 6bG 8B 9gq Xx× .。·, ¥￥Y -—–－一_~"
+"""Characters that a line on its own hardly tells apart, a group a word."""
 
 
 def ascii_printable() -> str:
@@ -54,10 +54,12 @@ def _decodable(codec: str, leads: Iterable[int], trails: Sequence[int], last: in
 
 @cache
 def look_alikes() -> dict[str, str]:
-    """For each character of :data:`LOOK_ALIKES`, and for full-width ASCII, those that look like it."""
+    """What a character may be taken for: those of its group in :data:`LOOK_ALIKES`, its other case, the full-width
+    form of ASCII and the other way round."""
     twins: dict[str, str] = {}
     wide = [character + chr(ord(character) + 0xFEE0) for character in ascii_printable()[1:]]
-    for group in (*LOOK_ALIKES.split(), *wide):
+    cases = [character + character.lower() for character in ascii_printable() if character.isupper()]
+    for group in (*LOOK_ALIKES.split(), *cases, *wide):
         for character in group:
             others = twins.get(character, "") + group.replace(character, "")
             twins[character] = "".join(dict.fromkeys(others))

@@ -4,8 +4,8 @@
     python -m benchmarks.recognition.constraints --eval DIR     # and real ones, every set in DIR/lines
 
 Columns: without; with a lexicon of the words of all lines of the set; with one of the words of all lines but the one
-that is read, which ought to change nothing; and, of the lines that are made of capital letters and digits alone,
-without and with the character set. Each has the character error rate, the lines without an error, and CPU time.
+that is read, which ought to change nothing; and, of the lines that are amounts, dates and numbers alone, without
+and with these character sets. Each has the character error rate, the lines without an error, and CPU time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from worker.engine import load_engine
 from worker.recognise import LineRecognizer
 from worker.training.evaluate import Sample, score, table
 
-CODE = Constraints("digits,upper")
+FIGURES = Constraints("amount,date")
 _WORD = re.compile(rf"[^\W_]{{2,{LONGEST_WORD}}}")
 
 
@@ -64,14 +64,14 @@ def row(recognizer: LineRecognizer, name: str, samples: Sequence[Sample]) -> lis
         Constraints(lexicon=tuple(sorted(words(texts[:number] + texts[number + 1 :]) - words([text]))))
         for number, text in enumerate(texts)
     ]
-    codes = [sample for sample in samples if sample[1].strip() and CODE.allows(sample[1])]
+    figures = [sample for sample in samples if sample[1].strip() and FIGURES.allows(sample[1])]
     return [
-        f"{name} ({len(samples)}, {len(codes)})",
+        f"{name} ({len(samples)}, {len(figures)})",
         measured(recognizer, samples, lambda number: UNCONSTRAINED),
         measured(recognizer, samples, lambda number: everything),
         measured(recognizer, samples, lambda number: others[number]),
-        measured(recognizer, codes, lambda number: UNCONSTRAINED),
-        measured(recognizer, codes, lambda number: CODE),
+        measured(recognizer, figures, lambda number: UNCONSTRAINED),
+        measured(recognizer, figures, lambda number: FIGURES),
     ]
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     recognizer = LineRecognizer(engine)
     sets = {f"generated, {name}": lines for name, lines in generated(engine.charset, arguments.count).items()}
     sets |= line_sets(arguments.eval, arguments.count)
-    head = ["lines (all, codes)", "without", "lexicon", "lexicon of others", "codes, without", "codes, with charset"]
+    head = ["lines (all, figures)", "without", "lexicon", "lexicon of others", "figures, without", "with charset"]
     print(table([head, *(row(recognizer, name, samples) for name, samples in sets.items())]))
 
 
