@@ -53,11 +53,21 @@ class Options:
         """What constrains the text."""
         return Constraints(self.charset, tuple(self.lexicon.split(",")) if self.lexicon else ())
 
+    def changed(self) -> dict[str, str]:
+        """The options that differ from their defaults, sorted by name; ``Options(**changed)`` is equal to these."""
+        named = sorted((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return {name: value for name, value, default in named if value != default}
+
+    def digest(self) -> str:
+        """``""`` for the defaults, else the lower-case hex SHA-256 of :meth:`changed`, form-encoded
+        (``layout=line&pages=1-3``)."""
+        changed = self.changed()
+        return hashlib.sha256(urlencode(changed).encode()).hexdigest() if changed else ""
+
     def suffix(self) -> str:
-        """``""`` for the defaults, else ``-`` and 8 hex digits: the start of the SHA-256 of the options that differ
-        from their defaults, form-encoded and sorted by name (``layout=line&pages=1-3``)."""
-        changed = sorted((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)
-        return "-" + hashlib.sha256(urlencode(changed).encode()).hexdigest()[:8] if changed else ""
+        """``""`` for the defaults, else ``-`` and the first 8 hex digits of :meth:`digest`."""
+        digest = self.digest()
+        return f"-{digest[:8]}" if digest else ""
 
 
 def result_id(upload: bytes, options: Options = Options(), lookup_key: bytes | None = None) -> str:

@@ -113,6 +113,7 @@ def read_and_store(
         created_at=now,
         expires_at=expires_at,
         index_key=index_key,
+        options=options.digest(),
     )
     try:
         archive.save_reading(record, thumbnail(document.pages[0]), proof, options)

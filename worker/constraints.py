@@ -23,8 +23,8 @@ the first line of a request to some four thousand."""
 SHORTEST_WORD, LONGEST_WORD = 2, 64
 MOST_ODDS = 10.0
 """How much less likely than the likeliest a character may be that a lexicon asks for."""
-DOUBTFUL = 1 - 1 / MOST_ODDS
-"""In a line with a score of at least that, no other character is within :data:`MOST_ODDS`."""
+DOUBTFUL = MOST_ODDS / (MOST_ODDS + 1)
+"""In a line with a score above that, no other character is within :data:`MOST_ODDS`."""
 
 _DIGITS = "0123456789"
 _UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

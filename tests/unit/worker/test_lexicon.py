@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.constraints import DOUBTFUL, MOST_ODDS
 from worker.ctc import beam_search, greedy, likely
 from worker.lexicon import Lexicon
 
@@ -100,6 +101,16 @@ def test_of_two_words_the_likelier_is_read():
 def test_a_sure_character_is_not_given_up_for_a_word():
     assert read([[1, 3]], {1: 0.9}, {2: 0.95, 3: 0.04}) == (1, 2)
     assert read([[1, 1]], {1: 0.9}, {2: 0.95}, {1: 0.9}) == (1, 2, 1)
+
+
+@given(st.floats(DOUBTFUL + 1e-6, 1), st.integers(1, 3), WORDS)
+def test_the_score_that_is_no_doubt_leaves_no_choice(probability, index, words):
+    rest = (1 - probability) / 3
+    worst = {other: rest for other in range(4)} | {index: probability}
+    rival = {index: probability, index % 3 + 1: 1 - probability}
+    for step in (worst, rival):
+        rows = np.array([[step.get(other, 0.0) + 1e-12 for other in range(4)]])
+        assert beam_search(*likely(np.log(rows), 4, MOST_ODDS), bias=Lexicon(words))[0][0] == (index,)
 
 
 @given(
