@@ -106,7 +106,7 @@ def test_a_sure_character_is_not_given_up_for_a_word():
 @given(st.floats(DOUBTFUL + 1e-6, 1), st.integers(1, 3), WORDS)
 def test_the_score_that_is_no_doubt_leaves_no_choice(probability, index, words):
     rest = (1 - probability) / 3
-    worst = {other: rest for other in range(4)} | {index: probability}
+    worst = dict.fromkeys(range(4), rest) | {index: probability}
     rival = {index: probability, index % 3 + 1: 1 - probability}
     for step in (worst, rival):
         rows = np.array([[step.get(other, 0.0) + 1e-12 for other in range(4)]])
