@@ -235,3 +235,12 @@ def align(text: Sequence[int], classes: np.ndarray, values: np.ndarray) -> Decod
             decoded.steps[place // 2] = step
         place -= came[step, place]
     return decoded
+
+
+def can_say(text: Sequence[int], classes: np.ndarray, values: np.ndarray) -> bool:
+    """Whether any path says ``text``; the arguments are those of :func:`align`."""
+    try:
+        align(text, classes, values)
+    except ValueError:
+        return False
+    return True

@@ -18,7 +18,7 @@ import numpy as np
 
 from worker.charset import look_alikes
 from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints
-from worker.ctc import align, beam_search, greedy, greedy_within, likely, restrict, separated, substitutes
+from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
 from worker.engine import Engine
 from worker.lexicon import Lexicon
 from worker.preprocess import Preprocess, to_batch
@@ -143,6 +143,8 @@ class LineRecognizer:
             return reading
         lexicon = self._lexicon(constraints.lexicon)
         rivals = separated(best, allowed, *rivals)
+        if constraints.charset and not can_say(decoded.indices, *rivals):
+            return reading  # it has a look-alike that a blank is far likelier than, and would be dropped
         text, _ = beam_search(*rivals, bias=lexicon)[0]
         if lexicon.within(text) <= lexicon.within(decoded.indices):
             return reading  # what the words do not change stays as it was read

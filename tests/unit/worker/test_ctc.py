@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from worker.charset import Charset
-from worker.ctc import align, beam_search, greedy, greedy_within, likely, restrict, separated, substitutes
+from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
 
 CHARSET = Charset(("a", "b", " "))
 
@@ -123,6 +123,7 @@ class Reward:
     worth = hope
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(1, 3), st.floats(-3, 3))
 def test_a_bias_is_added_to_what_a_text_reads_as(rows, index, reward):
     lattice = likely(log_probs(rows), 4)
@@ -132,6 +133,7 @@ def test_a_bias_is_added_to_what_a_text_reads_as(rows, index, reward):
     assert [value for _, value in biased] == sorted((value for _, value in biased), reverse=True)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_every_text_of_a_beam_can_be_aligned(rows):
     rows = log_probs(rows)
@@ -144,6 +146,7 @@ def test_every_text_of_a_beam_can_be_aligned(rows):
             assert probability == pytest.approx(math.exp(rows[step, index]), rel=1e-5)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_the_best_path_is_aligned_as_it_was_decoded(rows):
     rows = log_probs(rows)
@@ -159,6 +162,8 @@ def test_what_no_path_says_cannot_be_aligned():
     lattice = likely(log_probs([[0.1, 0.9, 0.1]]), 3)
     with pytest.raises(ValueError):
         align((1, 1), *lattice)
+    assert not can_say((1, 1), *lattice)
+    assert can_say((1,), *lattice)
 
 
 @given(ROWS, st.sets(st.integers(1, 3)))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.constraints import DOUBTFUL, MOST_ODDS
@@ -103,6 +103,7 @@ def test_a_sure_character_is_not_given_up_for_a_word():
     assert read([[1, 1]], {1: 0.9}, {2: 0.95}, {1: 0.9}) == (1, 2, 1)
 
 
+@settings(deadline=None)
 @given(st.floats(DOUBTFUL + 1e-6, 1), st.integers(1, 3), WORDS)
 def test_the_score_that_is_no_doubt_leaves_no_choice(probability, index, words):
     rest = (1 - probability) / 3
@@ -113,6 +114,7 @@ def test_the_score_that_is_no_doubt_leaves_no_choice(probability, index, words):
         assert beam_search(*likely(np.log(rows), 4, MOST_ODDS), bias=Lexicon(words))[0][0] == (index,)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.floats(0.001, 1), min_size=4, max_size=4), min_size=1, max_size=6),
     WORDS,
