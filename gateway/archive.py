@@ -114,7 +114,7 @@ class Archive:
         Returns the record that the id has now. Raises :class:`StoreError`.
         """
         there = self.find(copy.id)
-        if there is not None and there.record.match.source == copy.id:
+        if there is not None and there.record.match.source == copy.id and there.record.was_read_with(copy.options):
             return there.record
         self.store.put(_alias_key(copy.match.source, copy.id), b"", copy.expires_at)
         self.store.put(_thumbnail_key(copy.id), thumbnail, copy.expires_at)

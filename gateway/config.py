@@ -15,8 +15,11 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from worker.constraints import lexicon_words, parse_charset
+
 ENV_PREFIX = "OCR_"
 WEEK_SECONDS = 7 * 24 * 3600
+MOST_LEXICON_BYTES = 2**20
 
 
 def _split(value: object) -> object:
@@ -58,6 +61,10 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 def _unset_when_empty(value: object) -> object:
     """An empty variable is one that compose passes on unset; as a path it would be the current folder."""
     return None if value == "" else value
+
+
+def _is_charset(text: str) -> str:
+    return parse_charset(text) if text else ""
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -214,6 +221,12 @@ class Settings(BaseSettings):
     second_reader_below: float = Field(
         0.7, ge=0, le=1, description="Lines scored under this are doubtful; what 0 and 1 cost is in recogniser.md."
     )
+    charset: Annotated[str, AfterValidator(_is_charset)] = Field(
+        "", description="Characters that any text is made of, as in `charset=`, which goes before it; unset: all."
+    )
+    lexicon_file: OptionalPath = Field(
+        None, description="File of words that any text may hold, one a line; those of `lexicon=` join them."
+    )
 
     # --- who may ask ----------------------------------------------------------------------
     api_keys_file: OptionalPath = Field(
@@ -252,6 +265,22 @@ class Settings(BaseSettings):
         description="Origins whose pages may call the API, comma-separated; `*` allows any.",
     )
 
+    def lexicon_words(self) -> tuple[str, ...]:
+        """The words of the lexicon file. Raises :class:`SettingsError` naming what is wrong with it."""
+        if self.lexicon_file is None:
+            return ()
+        try:
+            if self.lexicon_file.stat().st_size > MOST_LEXICON_BYTES:
+                raise ValueError(f"it has more than {MOST_LEXICON_BYTES} bytes")
+            return lexicon_words(self.lexicon_file.read_text("utf-8").splitlines())
+        except UnicodeDecodeError:
+            reason = "it is not UTF-8"
+        except ValueError as error:
+            reason = str(error)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        raise SettingsError(f"OCR_LEXICON_FILE: {reason}")
+
     @model_validator(mode="after")
     def _combinations(self) -> Settings:
         mistakes = []
@@ -271,6 +300,10 @@ class Settings(BaseSettings):
             mistakes.append("OCR_CDN_PURGE_BY=url needs OCR_CDN_PUBLIC_URLS")
         if self.signing_key_file is not None and self.api_keys_file is None:
             mistakes.append("OCR_SIGNING_KEY_FILE needs OCR_API_KEYS_FILE: in open mode nothing is signed")
+        try:
+            self.lexicon_words()
+        except SettingsError as error:
+            mistakes.append(str(error))
         if mistakes:
             raise ValueError("; ".join(mistakes))
         return self

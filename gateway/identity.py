@@ -14,6 +14,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from worker.constraints import Constraints, parse_charset, parse_lexicon
+
 RESULT_ID = re.compile(r"[0-9a-f]{64}(?:-[0-9a-f]{8})?")
 """The form of a result id; match it with ``fullmatch`` (or :func:`is_result_id`)."""
 
@@ -26,23 +28,46 @@ class Options:
     """What changes a reading, in canonical form: equal readings have equal options.
 
     ``layout``: ``line`` takes the whole image for one text line. ``pages``: as ``str(PageRange)``; empty for all.
+    ``charset``: characters that the text is made of, as :func:`worker.constraints.parse_charset` has them; empty for
+    any. ``lexicon``: words to prefer, as :func:`worker.constraints.parse_lexicon` has them; empty for none.
     An option added later must default to what was done before it existed: ids do not name defaults, so they stay.
     """
 
     layout: Literal["auto", "line"] = "auto"
     pages: str = ""
+    charset: str = ""
+    lexicon: str = ""
 
     def __post_init__(self) -> None:
         if self.layout not in ("auto", "line"):
             raise ValueError("layout is auto or line")
         if not _PAGES.fullmatch(self.pages):
             raise ValueError("pages is empty, a page or a range")
+        if self.charset and parse_charset(self.charset) != self.charset:
+            raise ValueError("charset is in its canonical form")
+        if self.lexicon and parse_lexicon(self.lexicon) != self.lexicon:
+            raise ValueError("lexicon is in its canonical form")
+
+    @property
+    def constraints(self) -> Constraints:
+        """What constrains the text."""
+        return Constraints(self.charset, tuple(self.lexicon.split(",")) if self.lexicon else ())
+
+    def changed(self) -> dict[str, str]:
+        """The options that differ from their defaults, sorted by name; ``Options(**changed)`` is equal to these."""
+        named = sorted((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return {name: value for name, value, default in named if value != default}
+
+    def digest(self) -> str:
+        """``""`` for the defaults, else the lower-case hex SHA-256 of :meth:`changed`, form-encoded
+        (``layout=line&pages=1-3``)."""
+        changed = self.changed()
+        return hashlib.sha256(urlencode(changed).encode()).hexdigest() if changed else ""
 
     def suffix(self) -> str:
-        """``""`` for the defaults, else ``-`` and 8 hex digits: the start of the SHA-256 of the options that differ
-        from their defaults, form-encoded and sorted by name (``layout=line&pages=1-3``)."""
-        changed = sorted((f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != f.default)
-        return "-" + hashlib.sha256(urlencode(changed).encode()).hexdigest()[:8] if changed else ""
+        """``""`` for the defaults, else ``-`` and the first 8 hex digits of :meth:`digest`."""
+        digest = self.digest()
+        return f"-{digest[:8]}" if digest else ""
 
 
 def result_id(upload: bytes, options: Options = Options(), lookup_key: bytes | None = None) -> str:

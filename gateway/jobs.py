@@ -120,7 +120,7 @@ class Jobs:
         job = Job(
             id=_of_tenant(tenant, secrets.token_urlsafe(16)),
             result_id=service.identify(upload, options),
-            options=asdict(options),
+            options=options.changed(),
             match=match,
             expires_at=int(time.time()) + LIFETIME_SECONDS,
         )

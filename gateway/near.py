@@ -91,7 +91,9 @@ class NearMatcher:
             if options_suffix(nominee.id) != task.options.suffix():
                 continue
             found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
-            if found is None or proof is None or not proof.is_of([line.box for line in found.record.lines]):
+            if found is None or not found.record.was_read_with(task.options.digest()):
+                continue
+            if proof is None or not proof.is_of([line.box for line in found.record.lines]):
                 continue
             started = time.thread_time()
             verdict = verify(proof, query, [line.text for line in found.record.lines], self._thresholds)

@@ -23,6 +23,7 @@ from gateway.matching.proof import encode_proof
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
 from gateway.store.base import StoreError
 from gateway.thumbnail import thumbnail
+from worker.constraints import Constraints
 from worker.types import Box, Line, LineReading
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,12 @@ class PageReader(Protocol):
 
     engine: EngineFacts
 
-    def read(self, page: np.ndarray, layout: str, timeout: float) -> list[Line]:
+    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
         """The text lines of ``page`` in reading order, within ``timeout`` seconds."""
 
-    def read_lines(self, page: np.ndarray, boxes: Sequence[Box], timeout: float) -> list[LineReading]:
+    def read_lines(
+        self, page: np.ndarray, boxes: Sequence[Box], timeout: float, constraints: Constraints
+    ) -> list[LineReading]:
         """The text in each of ``boxes`` (pixels of ``page``), in their order."""
 
 
@@ -93,7 +96,7 @@ def read_and_store(
             raise ReadingTimedOut("The reading ran over its deadline; send fewer pages (`pages=`) or a smaller image.")
         lines += (
             PageLine(line.text, line.score, line.box, number, line.reader)
-            for line in reader.read(page, options.layout, left)
+            for line in reader.read(page, options.layout, left, options.constraints)
         )
     elapsed = time.monotonic() - started
     now = time.time()
@@ -110,6 +113,7 @@ def read_and_store(
         created_at=now,
         expires_at=expires_at,
         index_key=index_key,
+        options=options.digest(),
     )
     try:
         archive.save_reading(record, thumbnail(document.pages[0]), proof, options)

@@ -104,11 +104,18 @@ class Record:
     expires_at: int
     index_key: str = ""
     """The key of this record's nomination entry; empty when it nominates nothing."""
+    options: str = ""
+    """The digest of the options that it was read with (:meth:`gateway.identity.Options.digest`). An id has eight digits
+    of it, for which others can be found that have the same; empty as well in what older versions stored."""
 
     @property
     def text(self) -> str:
         """The lines in reading order, joined by newlines."""
         return "\n".join(line.text for line in self.lines)
+
+    def was_read_with(self, digest: str) -> bool:
+        """Whether nothing speaks against these lines having been read with the options of ``digest``."""
+        return self.options in ("", digest)
 
     def copied_to(self, result_id: str, image: ImageFacts, match: Match, lines: Sequence[PageLine]) -> Record:
         """This reading under the id of another upload of the same document. Its lifetime stays the reading's."""
@@ -116,9 +123,10 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON."""
-        return json.dumps(
-            {"version": RECORD_VERSION, **asdict(self)}, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        fields = asdict(self)
+        if not self.options:  # as before there was such a field, so that older gateways beside this one can read it
+            del fields["options"]
+        return json.dumps({"version": RECORD_VERSION, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:

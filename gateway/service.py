@@ -110,6 +110,8 @@ class Service:
         """
         wanted = self.identify(upload, options)
         found = self._archive.find(wanted) if mode != "none" else None
+        if found and not found.record.was_read_with(options.digest()):
+            found = None
         if found and not (mode == "exact" and found.record.match.kind in ("near", "partial")):
             outcome = _exact(found)
         else:
@@ -151,7 +153,8 @@ class Service:
             raise Overloaded("Too many images are being read; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
         try:
             outcome, shared = self._flights.run(
-                (wanted, mode), lambda: self._decode_and_answer(wanted, upload, options, mode, progress, asked_at)
+                (wanted, options, mode),
+                lambda: self._decode_and_answer(wanted, upload, options, mode, progress, asked_at),
             )
         finally:
             self._admissions.release()
@@ -201,6 +204,8 @@ class Service:
 
     def _same_pixels(self, task: ReadingTask, found: Found) -> Outcome | None:
         source = found.record
+        if not source.was_read_with(task.options.digest()):
+            return None
         if source.id == task.result_id:
             return _exact(found)
         return self._copy(task, source, source.match.answered_as("pixels"), source.lines)

@@ -26,6 +26,7 @@ from gateway.shadow import Shadow
 from gateway.store.journal import NoJournal
 from gateway.tenancy import Services
 from gateway.tenants import Tenants
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.types import Line, LineReading
 
 ROWS = (
@@ -87,18 +88,21 @@ class ScriptedReader:
     on_read: Callable[[], None] = lambda: None
     reads: int = 0
     rereads: int = 0
+    constraints: Constraints = UNCONSTRAINED
 
     def knows(self, drawing: Drawing) -> Drawing:
         self.known[pixel_digest([drawing.page])] = drawing.lines
         return drawing
 
-    def read(self, page: np.ndarray, layout: str, timeout: float) -> list[Line]:
+    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
         self.reads += 1
+        self.constraints = constraints
         self.on_read()
         return list(self.known.get(pixel_digest([page]), ()))
 
-    def read_lines(self, page: np.ndarray, boxes, timeout: float) -> list[LineReading]:
+    def read_lines(self, page: np.ndarray, boxes, timeout: float, constraints: Constraints) -> list[LineReading]:
         self.rereads += len(boxes)
+        self.constraints = constraints
         everything = tuple(line for lines in self.known.values() for line in lines)
         lines = self.known.get(pixel_digest([page]), everything)
         scale = page.shape[1] / PAGE_WIDTH if lines is everything else 1.0
@@ -138,10 +142,10 @@ class ScriptedReadings:
         )
 
     def reread(self, task: ReadingTask, boxes) -> list[LineReading]:
-        return self.reader.read_lines(task.document.pages[0], boxes, 10)
+        return self.reader.read_lines(task.document.pages[0], boxes, 10, task.options.constraints)
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
-        return self.reader.read(task.document.pages[0], task.options.layout, 10)
+        return self.reader.read(task.document.pages[0], task.options.layout, 10, task.options.constraints)
 
     def idle(self) -> bool:
         return self.is_idle

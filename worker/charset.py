@@ -18,6 +18,9 @@ FULL_WIDTH = "．，。、：；？！…—～·（）【】《》〈〉「」�
 SYMBOLS = "￥¥＄￡￠€£$№℃℉°′″‰×÷±＋－＝≈≠≤≥＜＞∞√∑∏∫∴∵∠⊥∥♀♂§¶©®™℡㎡㎝㎜㎞㎏㎎㏄㎥☆★○●◎◇◆□■△▲▽▼※→←↑↓√✓✔✕✖☑☐"
 ENCLOSED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳⑴⑵⑶⑷⑸⑹⑺⑻⑼⑽⒈⒉⒊⒋⒌⒍⒎⒏⒐⒑㈠㈡㈢㈣㈤㈥㈦㈧㈨㈩ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹ"
 
+LOOK_ALIKES = "0OoQDＯ〇○ 1lI|!iⅠＩ｜丨 2Zz 5Ss$ 6bG 8B 9gq Xx× .。·, ¥￥Y -—–－一_~"
+"""Characters that a line on its own hardly tells apart, a group a word."""
+
 
 def ascii_printable() -> str:
     """The 95 printable ASCII characters, the space included."""
@@ -47,6 +50,20 @@ def _decodable(codec: str, leads: Iterable[int], trails: Sequence[int], last: in
             except UnicodeDecodeError:  # a hole in the code table
                 continue
     return "".join(found)
+
+
+@cache
+def look_alikes() -> dict[str, str]:
+    """What a character may be taken for: those of its group in :data:`LOOK_ALIKES`, its other case, the full-width
+    form of ASCII and the other way round."""
+    twins: dict[str, str] = {}
+    wide = [character + chr(ord(character) + 0xFEE0) for character in ascii_printable()[1:]]
+    cases = [character + character.lower() for character in ascii_printable() if character.isupper()]
+    for group in (*LOOK_ALIKES.split(), *cases, *wide):
+        for character in group:
+            others = twins.get(character, "") + group.replace(character, "")
+            twins[character] = "".join(dict.fromkeys(others))
+    return twins
 
 
 def full_characters() -> str:
@@ -92,7 +109,7 @@ class Charset:
     def __contains__(self, character: object) -> bool:
         return character in self._index
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: Iterable[str]) -> list[int]:
         """Class indices (1..classes-1) of ``text``. Raises ``KeyError`` for a character outside the set."""
         return [self._index[character] for character in text]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from worker import memory
 from worker.channel import Channel, ChannelClosed
+from worker.constraints import Constraints
 
 if TYPE_CHECKING:
     from worker.page import PageReader
@@ -61,10 +62,11 @@ def serve(channel: Channel) -> None:
 
 def _answer(reader: PageReader, request: dict[str, Any], page: np.ndarray) -> dict[str, Any]:
     try:
+        constraints = Constraints(request["charset"], tuple(request["lexicon"]))
         if request["boxes"] is None:
-            lines = reader.read(page, request["layout"])
+            lines = reader.read(page, request["layout"], constraints)
             return {"lines": [(line.text, float(line.score), line.reader, line.box) for line in lines]}
-        readings = reader.read_lines(page, request["boxes"])
+        readings = reader.read_lines(page, request["boxes"], constraints)
         return {"lines": [(reading.text, float(reading.score), reading.reader) for reading in readings]}
     except Exception as error:
         # Only the name: a message could quote the document.

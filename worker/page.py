@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.crops import crop_line, is_tall, text_band
 from worker.order import reading_order
 from worker.turning import MARGIN, page_turn, turned
@@ -28,31 +29,46 @@ class Detector(Protocol):
 class Recognizer(Protocol):
     """Reads line crops (uint8 RGB), one reading each, in the order given."""
 
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]: ...
+    def recognise(
+        self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]: ...
 
 
 class Reviewer(Protocol):
     """Improves readings of crops (uint8 RGB), one each, in the order given."""
 
-    def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]: ...
+    def review(
+        self, crops: Sequence[np.ndarray], readings: Sequence[LineReading], constraints: Constraints
+    ) -> list[LineReading]: ...
 
 
 class PageReader:
     """Reads pages, uint8 RGB ``(h, w, 3)``, whichever way up. Keeps nothing from one page to the next.
 
     ``recognizer`` reads all lines, in every direction that a line may run; ``reviewer`` has the last word on each.
+    ``defaults`` hold where who asks constrains nothing.
     """
 
-    def __init__(self, detector: Detector, recognizer: Recognizer, reviewer: Reviewer | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        recognizer: Recognizer,
+        reviewer: Reviewer | None = None,
+        defaults: Constraints = UNCONSTRAINED,
+    ) -> None:
         self._detector = detector
         self._recognizer = recognizer
         self._reviewer = reviewer
+        self._defaults = defaults
 
-    def read(self, page: np.ndarray, layout: Layout = "auto") -> list[Line]:
+    def read(
+        self, page: np.ndarray, layout: Layout = "auto", constraints: Constraints = UNCONSTRAINED
+    ) -> list[Line]:
         """The page's text lines in reading order; lines that read as nothing are left out.
 
         ``layout="line"`` takes the whole image, blank edges above and below apart, for one line. Reading a returned box
-        again with :meth:`read_lines` gives the same text. Raises ``ValueError`` for another shape, dtype or layout.
+        again with :meth:`read_lines` and the same ``constraints`` gives the same text. Raises ``ValueError`` for
+        another shape, dtype or layout.
         """
         _check(page)
         if layout not in LAYOUTS:
@@ -65,14 +81,16 @@ class PageReader:
             quads = turned(quads, page_turn(page, quads, self._recognizer))
             quads = quads[reading_order(quads)]
         # A tenth of a pixel is what a box is stored with; reading just that keeps readings repeatable.
-        best = self._read(page, [np.array(_box(quad), np.float32) for quad in quads])
+        best = self._read(page, [np.array(_box(quad), np.float32) for quad in quads], constraints)
         return [
             Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader)
             for each in best
             if each.reading.text.strip()
         ]
 
-    def read_lines(self, page: np.ndarray, boxes: Sequence[Box]) -> list[LineReading]:
+    def read_lines(
+        self, page: np.ndarray, boxes: Sequence[Box], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]:
         """Readings of just these boxes, in their order; one that reads as nothing has an empty text and score 0.
 
         Raises ``ValueError`` for a page of another shape or dtype or a box of other than four finite corners.
@@ -81,14 +99,16 @@ class PageReader:
         quads = [np.array(box, np.float32) for box in boxes]
         if not all(quad.shape == (4, 2) and np.isfinite(quad).all() for quad in quads):
             raise ValueError("a box has four finite corners (x, y)")
-        return [each.reading for each in self._read(page, quads)]
+        return [each.reading for each in self._read(page, quads, constraints)]
 
-    def _read(self, page: np.ndarray, quads: Sequence[np.ndarray]) -> list[_Attempt]:
+    def _read(self, page: np.ndarray, quads: Sequence[np.ndarray], constraints: Constraints) -> list[_Attempt]:
         """The best attempt at each quad; its own quad begins at the corner that the text begins at.
 
         A tall box is read in three directions, as it may be one narrow character or a line that runs down or up; one
-        that reads badly is read upside down, too. The quad of a best attempt gives the same reading again.
+        that reads badly is read upside down, too. The quad of a best attempt gives the same reading again. Which way
+        a line runs does not depend on the constraints: digits alone read as surely on their head.
         """
+        constraints = constraints.with_defaults(self._defaults)
         best = self._attempt(page, quads)
         ways = [(number, quarters) for number, first in enumerate(best) for quarters in first.other_ways()]
         others = self._attempt(page, [turned(quads[number], quarters) for number, quarters in ways])
@@ -96,8 +116,14 @@ class PageReader:
             so_far = best[number].reading
             if _is_on_its_head(so_far, other.reading) if quarters == 2 else other.reading.score > so_far.score:
                 best[number] = other
+        changing = [number for number, each in enumerate(best) if constraints.may_change(each.reading)]
+        if changing:
+            again = self._recognizer.recognise([best[number].crop for number in changing], constraints)
+            for number, reading in zip(changing, again, strict=True):
+                best[number] = replace(best[number], reading=reading)
         if self._reviewer:
-            readings = self._reviewer.review([each.crop for each in best], [each.reading for each in best])
+            readings = [each.reading for each in best]
+            readings = self._reviewer.review([each.crop for each in best], readings, constraints)
             best = [replace(each, reading=reading) for each, reading in zip(best, readings, strict=True)]
         return best
 

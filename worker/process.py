@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from worker.channel import ChannelClosed
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.errors import ReaderBusy, ReaderError, ReaderFailed, ReaderTimeout
 from worker.reader import ReaderSpec
 from worker.spawn import ReaderProcess, Spec
@@ -115,22 +116,35 @@ class ReaderPool:
         with self._state:
             return sorted(process.pid for process in self._ready)
 
-    def read(self, page: np.ndarray, layout: Layout = "auto", timeout: float = 60.0) -> list[Line]:
+    def read(
+        self,
+        page: np.ndarray,
+        layout: Layout = "auto",
+        timeout: float = 60.0,
+        constraints: Constraints = UNCONSTRAINED,
+    ) -> list[Line]:
         """The lines of a uint8 RGB page ``(h, w, 3)``, as :meth:`worker.page.PageReader.read` gives them.
 
         ``timeout`` is in seconds and includes waiting for a process. Raises :class:`ReaderBusy`,
         :class:`ReaderTimeout` or :class:`ReaderFailed`.
         """
-        answer = self._call({"layout": layout, "boxes": None}, page, timeout)
+        answer = self._call({"layout": layout, "boxes": None}, page, timeout, constraints)
         return [
             Line(text, score, tuple((corner[0], corner[1]) for corner in box), reader)
             for text, score, reader, box in answer["lines"]
         ]
 
-    def read_lines(self, page: np.ndarray, boxes: Sequence[Box], timeout: float = 60.0) -> list[LineReading]:
+    def read_lines(
+        self,
+        page: np.ndarray,
+        boxes: Sequence[Box],
+        timeout: float = 60.0,
+        constraints: Constraints = UNCONSTRAINED,
+    ) -> list[LineReading]:
         """Readings of just these boxes of a page, in their order; raises as :meth:`read`."""
         plain = [[(float(x), float(y)) for x, y in box] for box in boxes]
-        return [LineReading(*line) for line in self._call({"boxes": plain}, page, timeout)["lines"]]
+        answer = self._call({"boxes": plain}, page, timeout, constraints)
+        return [LineReading(*line) for line in answer["lines"]]
 
     def close(self) -> None:
         """Ends all processes; calls that wait or run fail. Calling it again does nothing."""
@@ -144,9 +158,12 @@ class ReaderPool:
         for keeper in keepers:
             keeper.join(timeout=10)
 
-    def _call(self, request: dict[str, Any], page: np.ndarray, timeout: float) -> dict[str, Any]:
+    def _call(
+        self, request: dict[str, Any], page: np.ndarray, timeout: float, constraints: Constraints
+    ) -> dict[str, Any]:
         if page.ndim != 3 or page.shape[2] != 3 or page.dtype != np.uint8 or not page.size:
             raise ValueError("a page is a uint8 array (height, width, 3) of at least one pixel")
+        request |= {"charset": constraints.charset, "lexicon": constraints.lexicon}
         deadline = time.monotonic() + timeout
         crashes = 0
         again = False

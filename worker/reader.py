@@ -9,14 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from worker.constraints import UNCONSTRAINED, Constraints
+
 if TYPE_CHECKING:
     from worker.page import PageReader
     from worker.second_reader import SecondOpinion
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
-    "charset.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "order.py", "page.py", "ppocr.py",
-    "preprocess.py", "reader.py", "recognise.py", "second_reader.py", "turning.py",
+    "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "lexicon.py",
+    "order.py", "page.py", "ppocr.py", "preprocess.py", "reader.py", "recognise.py", "second_reader.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 
@@ -26,13 +28,14 @@ class ReaderSpec:
     """Which reader to build: small and picklable, so that it can be sent to the process that builds it.
 
     ``threads`` is the number of CPU threads that one reader uses. With a second reader, lines whose score is under
-    ``second_below`` (0..1) are read again by it.
+    ``second_below`` (0..1) are read again by it. ``constraints`` hold for whoever brings none.
     """
 
     engine: Literal["onnx", "torch"] = "onnx"
     threads: int = 1
     second: Literal["off", "ppocr"] = "off"
     second_below: float = 0.0
+    constraints: Constraints = UNCONSTRAINED
 
     def build(self) -> PageReader:
         """Loads the models. Raises what loading raises: ``FileNotFoundError``, ``ImportError``, ``ValueError``."""
@@ -45,7 +48,7 @@ class ReaderSpec:
 
         cv2.setNumThreads(self.threads)
         recognizer = LineRecognizer(load_engine(self.engine, self.threads))
-        return PageReader(TextDetector(self.threads), recognizer, self._reviewer())
+        return PageReader(TextDetector(self.threads), recognizer, self._reviewer(), self.constraints)
 
     def _reviewer(self) -> SecondOpinion | None:
         if self.second == "off":
@@ -60,11 +63,12 @@ class ReaderSpec:
 
         Loads no model. Raises ``FileNotFoundError`` when the weights are missing.
         """
-        return _revision(self.engine, None if self.second == "off" else (self.second, self.second_below))
+        second = None if self.second == "off" else (self.second, self.second_below)
+        return _revision(self.engine, second, self.constraints)
 
 
 @cache
-def _revision(engine: str, second: tuple[str, float] | None) -> str:
+def _revision(engine: str, second: tuple[str, float] | None, constraints: Constraints) -> str:
     from worker.engine import default_weights
     from worker.package_weights import DETECTOR, SECOND_READER, weights_path
 
@@ -74,6 +78,8 @@ def _revision(engine: str, second: tuple[str, float] | None) -> str:
     if second:
         digest.update(repr(second).encode())
         weights.append(weights_path(SECOND_READER))
+    if constraints:
+        digest.update(repr(constraints).encode())
     for path in (*weights, *(folder / name for name in _PIPELINE)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     for library in _LIBRARIES:

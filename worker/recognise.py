@@ -1,5 +1,8 @@
 """Line crops to text: preprocess, batch by width, run the network, decode.
 
+Without constraints the best path is taken. With a character set it is the best path of the characters allowed; with a
+lexicon, doubtful lines are decoded by a beam search that prefers its words.
+
 A crop's reading depends on its own pixels only: it is padded to a width that its own width determines, whatever else
 is in the batch.
 """
@@ -8,12 +11,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from worker.ctc import greedy
+from worker.charset import look_alikes
+from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints
+from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
 from worker.engine import Engine
+from worker.lexicon import Lexicon
 from worker.preprocess import Preprocess, to_batch
 from worker.types import LineReading
 
@@ -23,6 +30,12 @@ OVERLAP = 256
 """Pixels that two neighbouring windows share."""
 LONGEST = 12 * WINDOW
 """A strip beyond this (320 times as long as high) is no text line; it is squeezed, to bound time and memory."""
+RIVALS = 6
+"""Classes of a time step that a beam search looks at."""
+Path = tuple[np.ndarray, ...]
+"""Of each time step, the likeliest class and its probability, (T,) each. Under constraints the likeliest class,
+what is allowed in its place and the probability of that; then, with a lexicon, the likely classes that are allowed and
+their log-probabilities, (T, RIVALS) each."""
 
 
 def padded_width(width: int) -> int:
@@ -72,18 +85,21 @@ class LineRecognizer:
         self._engine = engine
         self._preprocess = preprocess or Preprocess(height=engine.height)
         self._max_batch = max_batch
+        self._allowed = lru_cache(8)(self._allowed_classes)
+        self._lexicon = lru_cache(8)(self._lexicon_of_classes)
 
     @property
     def revision(self) -> str:
         """The weights' revision: readings of another revision are not this one's."""
         return self._engine.revision
 
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
+    def recognise(self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED) -> list[LineReading]:
         """Readings of uint8 RGB ``(h, w, 3)`` or grey ``(h, w)`` crops of one text line each, in the order given.
 
-        Any size of at least 1x1. Raises ``ValueError`` for another dtype or shape.
+        Any size of at least 1x1. With a character set, scores are those of readings that are known to be made of it.
+        Raises ``ValueError`` for another dtype or shape.
         """
-        paths: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        paths: dict[tuple[int, int], Path] = {}
         buckets: dict[int, list[tuple[tuple[int, int], np.ndarray]]] = defaultdict(list)
         parts: list[list[tuple[int, int]]] = []
         for number, crop in enumerate(crops):
@@ -96,11 +112,62 @@ class LineRecognizer:
             size = max(1, min(self._max_batch, self._max_batch * 320 // width))
             for begin in range(0, len(members), size):
                 batch = members[begin : begin + size]
-                best, probability = self._engine.best(to_batch([strip for _, strip in batch], width))
-                for (key, strip), row, scores in zip(batch, best, probability, strict=True):
-                    steps = min(len(row), -(-strip.shape[1] // self._engine.step) + 1)
-                    paths[key] = row[:steps], scores[:steps]
-        return [self._join(number, spans, paths) for number, spans in enumerate(parts)]
+                found = self._paths(to_batch([strip for _, strip in batch], width), constraints)
+                for (key, strip), path in zip(batch, found, strict=True):
+                    steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
+                    paths[key] = tuple(each[:steps] for each in path)
+        return [self._decoded(self._join(number, spans, paths), constraints) for number, spans in enumerate(parts)]
+
+    def _paths(self, batch: np.ndarray, constraints: Constraints) -> list[Path]:
+        if not constraints:
+            return list(zip(*self._engine.best(batch), strict=True))
+        paths: list[Path] = []
+        for log_probs in self._engine.run(batch):
+            best = log_probs.argmax(1)
+            path: Path = (best, best, np.exp(log_probs.max(1)))
+            if constraints.charset:
+                allowed, visible, alike = self._allowed(constraints.charset)
+                log_probs = restrict(log_probs, allowed)
+                path = best, *substitutes(log_probs, best, visible, alike)
+            paths.append((*path, *likely(log_probs, RIVALS, MOST_ODDS)) if constraints.lexicon else path)
+        return paths
+
+    def _decoded(self, path: Path, constraints: Constraints) -> LineReading:
+        charset = self._engine.charset
+        if not constraints:
+            return greedy(*path).reading(charset)
+        best, allowed, probability, *rivals = path
+        decoded = greedy_within(best, allowed, probability)
+        reading = decoded.reading(charset)
+        if not rivals or reading.score >= DOUBTFUL:
+            return reading
+        lexicon = self._lexicon(constraints.lexicon)
+        rivals = separated(best, allowed, *rivals)
+        if constraints.charset and not can_say(decoded.indices, *rivals):
+            return reading  # it has a look-alike that a blank is far likelier than, and would be dropped
+        text, _ = beam_search(*rivals, bias=lexicon)[0]
+        if lexicon.within(text) <= lexicon.within(decoded.indices):
+            return reading  # what the words do not change stays as it was read
+        return align(text, *rivals).reading(charset)
+
+    def _allowed_classes(
+        self, charset: str
+    ) -> tuple[tuple[int, ...], tuple[int, ...], dict[int, tuple[int, ...]]]:
+        """The classes that a character set allows, those among them that can be seen, and which of these look like
+        one that is not allowed."""
+        constraints, known = Constraints(charset), self._engine.charset
+        allowed = tuple(i for i, character in enumerate(known.characters, 1) if constraints.allows(character))
+        visible = tuple(index for index in allowed if not known.characters[index - 1].isspace())
+        alike = {}
+        for character, twins in look_alikes().items():
+            if character in known and not constraints.allows(character):
+                [index] = known.encode(character)
+                alike[index] = tuple(known.encode(filter(constraints.allows, known.known(twins))))
+        return allowed, visible, alike
+
+    def _lexicon_of_classes(self, words: tuple[str, ...]) -> Lexicon:
+        charset = self._engine.charset
+        return Lexicon(charset.encode(word) for word in words if charset.known(word) == word)
 
     def _strip(self, crop: np.ndarray) -> np.ndarray:
         height, width = crop.shape[:2]
@@ -108,19 +175,15 @@ class LineRecognizer:
             crop = cv2.resize(crop, (max(1, LONGEST * height // self._preprocess.height), height))
         return self._preprocess(crop)
 
-    def _join(
-        self,
-        number: int,
-        spans: list[tuple[int, int]],
-        paths: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]],
-    ) -> LineReading:
-        best, probability = paths[number, 0]
+    def _join(self, number: int, spans: list[tuple[int, int]], paths: dict[tuple[int, int], Path]) -> Path:
+        joined = paths[number, 0]
         for part in range(1, len(spans)):
-            following, scores = paths[number, part]
+            following = paths[number, part]
             # Steps of the earlier window beyond the shared pixels' end do not exist: windows end where they end.
-            shared = min(len(best) - spans[part][0] // self._engine.step, len(following))
-            drop = stitch(best, following, shared) if shared > 1 else 0
-            keep = len(best) - shared + drop
-            best = np.concatenate((best[:keep], following[drop:]))
-            probability = np.concatenate((probability[:keep], scores[drop:]))
-        return greedy(best, probability).reading(self._engine.charset)
+            shared = min(len(joined[0]) - spans[part][0] // self._engine.step, len(following[0]))
+            drop = stitch(joined[0], following[0], shared) if shared > 1 else 0
+            keep = len(joined[0]) - shared + drop
+            joined = tuple(
+                np.concatenate((one[:keep], other[drop:])) for one, other in zip(joined, following, strict=True)
+            )
+        return joined

@@ -14,6 +14,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.types import SECOND_READER, LineReading
 
 MARGIN = 2.0
@@ -24,7 +25,9 @@ right even where it is the less sure one. docs/recogniser.md has what other marg
 class Recognizer(Protocol):
     """Reads line crops (uint8 RGB), one reading each, in the order given."""
 
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]: ...
+    def recognise(
+        self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]: ...
 
 
 class SecondOpinion:
@@ -36,12 +39,25 @@ class SecondOpinion:
         self._second = second
         self._below = below
 
-    def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]:
-        """``readings`` of uint8 crops, one line each, in their order; each names the recogniser whose it is."""
+    def review(
+        self,
+        crops: Sequence[np.ndarray],
+        readings: Sequence[LineReading],
+        constraints: Constraints = UNCONSTRAINED,
+    ) -> list[LineReading]:
+        """``readings`` of uint8 crops, one line each, in their order; each names the recogniser whose it is.
+
+        ``constraints`` are those that ``readings`` were made under; they hold for the second reader as well. A line in
+        which the first finds no character that is allowed holds other text, and is not read again.
+        """
         reviewed = list(readings)
-        doubtful = [number for number, reading in enumerate(reviewed) if reading.score < self._below]
+        doubtful = [
+            number
+            for number, reading in enumerate(reviewed)
+            if reading.score < self._below and (reading.text or not constraints.charset)
+        ]
         if doubtful:
-            again = self._second.recognise([crops[number] for number in doubtful])
+            again = self._second.recognise([crops[number] for number in doubtful], constraints)
             for number, second in zip(doubtful, again, strict=True):
                 reviewed[number] = better(reviewed[number], second)
         return reviewed

@@ -35,6 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", action="store_true", help="have uploads read as jobs, for documents of many pages")
     parser.add_argument("--layout", choices=["auto", "line"], default="auto", help="line: the image is one text line")
     parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
+    parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
+    parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file instead of its text")
     parser.add_argument("--id", action="store_true", help="print the files' result ids alone and ask nobody")
 
@@ -45,7 +47,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     try:
         lookup_key = os.environ.get("OCR_CLIENT_LOOKUP_KEY")
-        fingerprint(b"", layout=chosen.layout, pages=chosen.pages, lookup_key=lookup_key)
+        fingerprint(b"", **_options(chosen), lookup_key=lookup_key)
     except ValueError as error:
         print(f"--pages or OCR_CLIENT_LOOKUP_KEY: {error}", file=sys.stderr)
         return 2
@@ -79,14 +81,18 @@ def run(chosen: argparse.Namespace) -> int:
     return 1 if failed else UNKNOWN_STATUS if unknown else 0
 
 
+def _options(chosen: argparse.Namespace) -> dict[str, str]:
+    return {name: getattr(chosen, name) for name in ("layout", "pages", "charset", "lexicon")}
+
+
 def _ask(client: Client, file: Path, chosen: argparse.Namespace) -> Answer | str | None:
     """The answer, ``None`` for an unknown file, or why there is none."""
     from gateway.client import ClientError
 
     try:
         if chosen.upload:
-            return client.recognise(file, layout=chosen.layout, pages=chosen.pages, job=chosen.job)
-        return client.look_up(file, layout=chosen.layout, pages=chosen.pages)
+            return client.recognise(file, **_options(chosen), job=chosen.job)
+        return client.look_up(file, **_options(chosen))
     except ClientError as error:
         return str(error)
     except OSError as error:
@@ -116,7 +122,7 @@ def _print_ids(chosen: argparse.Namespace, lookup_key: str | None) -> int:
     failed = 0
     for file in chosen.files:
         try:
-            own = fingerprint(file, layout=chosen.layout, pages=chosen.pages, lookup_key=lookup_key)
+            own = fingerprint(file, **_options(chosen), lookup_key=lookup_key)
         except OSError as error:
             print(f"{file}: {error.strerror or type(error).__name__}", file=sys.stderr)
             failed += 1

@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print lines with boxes and scores, one object a file")
     parser.add_argument("--layout", choices=["auto", "line"], default="auto", help="line: the image is one text line")
     parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
+    parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
+    parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -36,19 +38,27 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     from gateway.image import PageRange, decode
     from gateway.readers.local import reader_spec
     from gateway.wiring import cores, image_limits
+    from worker.constraints import Constraints, parse_charset, parse_lexicon
 
     try:
         pages = PageRange.parse(chosen.pages) if chosen.pages else None
     except BadRequest as error:
         print(error.detail, file=sys.stderr)
         return 2
+    try:
+        charset = parse_charset(chosen.charset) if chosen.charset else ""
+        lexicon = parse_lexicon(chosen.lexicon).split(",") if chosen.lexicon else []
+    except ValueError as error:
+        print(f"--charset or --lexicon: {error}", file=sys.stderr)
+        return 2
+    constraints = Constraints(charset, tuple(lexicon))
     reader = reader_spec(settings, settings.reader_threads or cores()).build()
     failed = 0
     for file in chosen.files:
         try:
             document = decode(file.read_bytes(), image_limits(settings), pages)
             read = [
-                (number, reader.read(page, chosen.layout))
+                (number, reader.read(page, chosen.layout, constraints))
                 for number, page in zip(document.numbers, document.pages, strict=True)
             ]
         except Exception as error:  # one file's trouble is not the next one's

@@ -11,6 +11,7 @@ import codecs
 import math
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,8 +23,9 @@ from gateway.errors import BadRequest, TooLarge, UnsupportedImage
 from gateway.identity import Options
 from gateway.image import PageRange
 from gateway.service import MatchMode
+from worker.constraints import parse_charset, parse_lexicon
 
-QUERY_NAMES = frozenset({"match", "layout", "min_score", "pages", "format"})
+QUERY_NAMES = frozenset({"match", "layout", "min_score", "pages", "format", "charset", "lexicon"})
 FORMATS = ("json", "text", "hocr", "csv")
 _MEDIA_TYPES = {
     "application/json": "json",
@@ -68,7 +70,12 @@ def read_wishes(request: Request) -> Wishes:
     layout = _choice(request, "layout", ("auto", "line"), "auto")
     pages = str(PageRange.parse(request.args["pages"])) if "pages" in request.args else ""
     return Wishes(
-        Options(layout=layout, pages=pages),  # type: ignore[arg-type]
+        Options(
+            layout=layout,  # type: ignore[arg-type]
+            pages=pages,
+            charset=_canonical(request, "charset", parse_charset),
+            lexicon=_canonical(request, "lexicon", parse_lexicon),
+        ),
         cast(MatchMode, match),
         _score(request.args.get("min_score", "0")),
         _choice(request, "format", FORMATS, _accepted(request)),
@@ -176,6 +183,14 @@ def _choice(request: Request, name: str, allowed: tuple[str, ...], default: str)
     if value not in allowed:
         raise BadRequest(f"`{name}` must be one of {_listed(allowed)}.")
     return value
+
+
+def _canonical(request: Request, name: str, parse: Callable[[str], str]) -> str:
+    value = request.args.get(name)
+    try:
+        return parse(value) if value is not None else ""
+    except ValueError as error:
+        raise BadRequest(f"`{name}`: {error}.") from None
 
 
 def _score(value: str) -> float:

@@ -14,6 +14,7 @@ from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut
 from gateway.readers.base import ReadingTask, no_progress
 from gateway.reading import Progress, Reading, read_and_store
 from gateway.record import EngineFacts
+from worker.constraints import Constraints
 from worker.errors import ReaderBusy, ReaderFailed, ReaderTimeout
 from worker.process import ReaderPool, ReaderSpec
 from worker.types import Box, Line, LineReading
@@ -25,7 +26,13 @@ RETRY_AFTER_SECONDS = 2
 
 def reader_spec(settings: Settings, threads: int = 1) -> ReaderSpec:
     """The reader that the settings choose."""
-    return ReaderSpec(settings.engine, threads, settings.second_reader, settings.second_reader_below)
+    return ReaderSpec(
+        settings.engine,
+        threads,
+        settings.second_reader,
+        settings.second_reader_below,
+        Constraints(settings.charset, settings.lexicon_words()),
+    )
 
 
 class PooledPageReader:
@@ -62,11 +69,13 @@ class PooledPageReader:
         """End the processes."""
         self._pool.close()
 
-    def read(self, page: np.ndarray, layout: str, timeout: float) -> list[Line]:
-        return _in_our_errors(lambda: self._pool.read(page, layout, timeout))
+    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
+        return _in_our_errors(lambda: self._pool.read(page, layout, timeout, constraints))
 
-    def read_lines(self, page: np.ndarray, boxes: Sequence[Box], timeout: float) -> list[LineReading]:
-        return _in_our_errors(lambda: self._pool.read_lines(page, boxes, timeout))
+    def read_lines(
+        self, page: np.ndarray, boxes: Sequence[Box], timeout: float, constraints: Constraints
+    ) -> list[LineReading]:
+        return _in_our_errors(lambda: self._pool.read_lines(page, boxes, timeout, constraints))
 
 
 class LocalReadings:
@@ -94,10 +103,11 @@ class LocalReadings:
         )
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
-        return self._reader.read_lines(task.document.pages[0], boxes, self._timeout)
+        return self._reader.read_lines(task.document.pages[0], boxes, self._timeout, task.options.constraints)
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
-        return self._reader.read(task.document.pages[0], task.options.layout, self._timeout)
+        options = task.options
+        return self._reader.read(task.document.pages[0], options.layout, self._timeout, options.constraints)
 
     def idle(self) -> bool:
         return self._reader.idle()

@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
 
@@ -111,22 +110,23 @@ class QueuedReadings:
     def obtain(self, task: ReadingTask, progress: Progress = no_progress) -> Reading:
         arguments = {
             "result_id": task.result_id,
-            "options": asdict(task.options),
+            "options": task.options.changed(),
             "asked_at": task.asked_at,
             "tenant": self._tenant,
         }
-        flight = flight_key(tenant_prefix(self._tenant) + task.result_id)
+        flight = flight_key(tenant_prefix(self._tenant) + task.result_id + task.options.digest())
         answer = self._ask(READ, task.upload, arguments, flight, progress)
         if "record" in answer:
             return Reading(Record.from_bytes(answer["record"].encode()), stored=False)
         return Reading(self._load(task.result_id, answer["created_at"]), stored=True)
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
-        answer = self._ask(REREAD, task.upload, {"boxes": [list(map(list, box)) for box in boxes]})
+        arguments = {"options": task.options.changed(), "boxes": [list(map(list, box)) for box in boxes]}
+        answer = self._ask(REREAD, task.upload, arguments)
         return [LineReading(*line) for line in answer["lines"]]
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
-        answer = self._ask(READ_ANEW, task.upload, {"options": asdict(task.options)})
+        answer = self._ask(READ_ANEW, task.upload, {"options": task.options.changed()})
         return [Line(text, score, tuple((x, y) for x, y in box)) for text, score, box in answer["lines"]]
 
     def idle(self) -> bool:

@@ -111,15 +111,16 @@ class QueueWorker:
         return {"record": reading.record.to_bytes().decode()}
 
     def _reread(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
+        options = Options(**arguments["options"])
         page = decode(upload, self._limits).pages[0]
         quads = [tuple((x, y) for x, y in box) for box in arguments["boxes"]]
-        lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]))
+        lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]), options.constraints)
         return {"lines": [(line.text, line.score, line.reader) for line in lines]}
 
     def _read_anew(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
         options = Options(**arguments["options"])
         page = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None).pages[0]
-        lines = self._reader.read(page, options.layout, _left(arguments["deadline"]))
+        lines = self._reader.read(page, options.layout, _left(arguments["deadline"]), options.constraints)
         return {"lines": [(line.text, line.score, line.box) for line in lines]}
 
     def _actor(self, work: Work) -> Callable[[str], None]:

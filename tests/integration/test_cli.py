@@ -44,6 +44,15 @@ def test_recognize_as_json_has_boxes_and_scores(tmp_path, invoice):
     assert {"text", "score", "box", "page", "reader"} == set(answer["lines"][0])
 
 
+def test_recognize_is_told_what_a_text_is_made_of(tmp_path):
+    line = tmp_path / "line.png"
+    line.write_bytes(draw_invoice(1).line("O0I1"))
+    assert run("recognize", "--layout", "line", "--charset", "digits", line, cwd=tmp_path).stdout == "0011\n"
+    wrong = run("recognize", "--lexicon", "a", line, cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "2 to 64" in wrong.stderr
+
+
 def test_recognize_goes_on_after_a_file_that_is_no_image(tmp_path, invoice):
     other = tmp_path / "notes.txt"
     other.write_text("hello")

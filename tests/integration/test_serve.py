@@ -92,6 +92,19 @@ def test_one_text_line_needs_no_detection(served):
     assert len(answer["lines"]) == 1
 
 
+def test_a_code_of_digits_is_read_in_digits_when_that_is_known(served):
+    line = draw_invoice(3).line("O0I1")
+    post(served, line, layout="line")
+    answer = post(served, line, layout="line", charset="digits")
+    assert (answer.headers["X-Cache-Status"], answer.json()["text"]) == ("MISS", "0011")
+    assert requests.get(f"{served.url}/results/{answer.json()['id']}", timeout=5).json()["text"] == "0011"
+    words = ",".join(f"税价合{chr(0x4E00 + number)}" for number in range(64))
+    assert post(served, line, layout="line", lexicon=words).headers["X-Cache-Status"] == "MISS", "as long as it may be"
+    refused = post(served, line, charset="numbers")
+    assert refused.status_code == 400
+    assert "`charset`" in refused.json()["detail"]
+
+
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_a_hostile_file_gets_the_contracts_answer(served, case):
     upload = {"image": ("scan", case.data, case.content_type)}

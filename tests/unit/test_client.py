@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from gateway.client import Client, ClientError, fingerprint
 from gateway.identity import Options, result_id
 from gateway.image import PageRange
+from worker.constraints import parse_charset, parse_lexicon
 
 ROOT = Path(__file__).parents[2]
 RESULT = {"id": "x", "text": "1280.00", "lines": [], "match": {"kind": "none"}}
@@ -89,11 +90,21 @@ def client(gateway: Gateway) -> Iterator[Client]:
 ranges = st.tuples(st.integers(1, 999), st.integers(0, 999)).map(lambda pair: (pair[0], sum(pair)))
 
 
-@given(st.binary(max_size=300), st.sampled_from(["auto", "line"]), st.none() | ranges)
-def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted):
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["auto", "line"]),
+    st.none() | ranges,
+    st.sampled_from(["", "digits", "upper,digits:/-", ":b:a,b", "zh:"]),
+    st.sampled_from(["", "发票,INV-1", " b2, a1,,b2 "]),
+)
+def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted, charset, lexicon):
     pages = f"{wanted[0]}-{wanted[1]}" if wanted else ""
     canonical = str(PageRange.parse(pages)) if pages else ""
-    assert fingerprint(upload, layout=layout, pages=pages).id == result_id(upload, Options(layout, canonical))
+    options = Options(
+        layout, canonical, parse_charset(charset) if charset else "", parse_lexicon(lexicon) if lexicon else ""
+    )
+    own = fingerprint(upload, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+    assert own.id == result_id(upload, options)
 
 
 def test_a_file_has_the_fingerprint_of_its_bytes(tmp_path):
@@ -136,9 +147,11 @@ def test_an_unknown_document_is_none_or_uploaded_when_asked_for(client, gateway)
 
 
 def test_options_travel_with_the_upload(client, gateway):
-    gateway.script["POST /ocr?layout=line&pages=2&match=none"] = [(200, {}, RESULT)]
-    assert client.recognise(b"page", layout="line", pages="2-2", match="none").uploaded
-    assert gateway.asked == ["POST /ocr?layout=line&pages=2&match=none"], "a fresh reading is not looked up"
+    asked = "POST /ocr?layout=line&pages=2&charset=digits%3A-&lexicon=a1%2Cb2&match=none"
+    gateway.script[asked] = [(200, {}, RESULT)]
+    options = {"layout": "line", "pages": "2-2", "charset": "digits:-", "lexicon": "b2,a1"}
+    assert client.recognise(b"page", **options, match="none").uploaded
+    assert gateway.asked == [asked], "a fresh reading is not looked up"
 
 
 def test_an_exact_match_is_not_satisfied_by_a_match_by_look(client, gateway):

@@ -8,7 +8,9 @@ import pytest
 
 from gateway.config import Settings, SettingsError, load_settings
 from gateway.matching import DEFAULT_THRESHOLDS
+from gateway.readers.local import reader_spec
 from gateway.wiring import CHOSEN_THRESHOLDS, thresholds
+from worker.constraints import Constraints
 
 DOCS = (Path(__file__).parents[2] / "docs" / "settings.md").read_text("utf-8")
 
@@ -41,6 +43,8 @@ def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
         ({"OCR_CORS_ORIGINS": "erp.example"}, "OCR_CORS_ORIGINS"),
         ({"OCR_CORS_ORIGINS": "https://erp.example/"}, "OCR_CORS_ORIGINS"),
         ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
+        ({"OCR_CHARSET": "numbers"}, "OCR_CHARSET"),
+        ({"OCR_LEXICON_FILE": "missing.txt"}, "OCR_LEXICON_FILE"),
         ({"OCR_LOG_LEVEL": "LOUD"}, "OCR_LOG_LEVEL"),
         ({"OCR_SIGNING_KEY_FILE": "signing"}, "OCR_API_KEYS_FILE"),
         ({"OCR_MATCH_SHADOW": "1.5"}, "OCR_MATCH_SHADOW"),
@@ -93,3 +97,18 @@ def test_every_setting_is_documented(name):
     rows = [row for row in DOCS.splitlines() if row.startswith(f"| `OCR_{name.upper()}` |")]
     assert len(rows) == 1
     assert Settings.model_fields[name].description in rows[0]
+
+
+def test_the_lexicon_file_is_checked_at_start_and_is_part_of_the_readers_revision(monkeypatch, tmp_path):
+    file = tmp_path / "words.txt"
+    monkeypatch.setenv("OCR_LEXICON_FILE", str(file))
+    file.write_text("# parts\nPX-100\n发票\n", "utf-8")
+    settings = load_settings(charset="upper,digits")
+    assert reader_spec(settings).constraints == Constraints("digits,upper", ("PX-100", "发票"))
+    first = reader_spec(settings).revision()
+    file.write_text("PX-100\n", "utf-8")
+    assert first != reader_spec(settings).revision() != reader_spec(load_settings(lexicon_file=None)).revision()
+    for contents in (b"a\n", "发票".encode("gb18030"), b"ab\n" * 400_000):
+        file.write_bytes(contents)
+        with pytest.raises(SettingsError, match="OCR_LEXICON_FILE"):
+            load_settings()

@@ -101,8 +101,20 @@ def test_other_options_give_another_id_of_the_same_form(layout: str, pages: str)
     assert (other == result_id(b"x")) == (options == Options())
 
 
+def test_options_are_told_by_what_differs_from_the_defaults() -> None:
+    assert Options().changed() == {}
+    assert Options().digest() == Options().suffix() == ""
+    options = Options(pages="2", charset="digits")
+    assert list(options.changed().items()) == [("charset", "digits"), ("pages", "2")]
+    assert Options(**options.changed()) == options
+    assert options.digest() == hashlib.sha256(b"charset=digits&pages=2").hexdigest()
+    assert options.suffix() == "-" + options.digest()[:8]
+
+
 def test_options_that_differ_have_different_suffixes() -> None:
     options = [Options(layout, pages) for layout in ("auto", "line") for pages in ("", "1", "2", "1-2", "1-3", "12")]
+    options += [Options(charset=charset) for charset in ("digits", "digits:-", ":dgist", "upper")]
+    options += [Options(lexicon="a1,b2"), Options(lexicon="a1b2"), Options(charset="digits", lexicon="a1,b2")]
     assert len({option.suffix() for option in options}) == len(options)
 
 
@@ -111,7 +123,19 @@ def test_pages_are_given_as_their_range_is_written(text: str) -> None:
     assert Options(pages=str(PageRange.parse(text)))
 
 
-@pytest.mark.parametrize("wrong", [{"layout": "table"}, {"pages": "3-"}, {"pages": "1 - 3"}, {"pages": "1\n"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"layout": "table"},
+        {"pages": "3-"},
+        {"pages": "1 - 3"},
+        {"pages": "1\n"},
+        {"charset": "upper,digits"},
+        {"charset": ":ba"},
+        {"lexicon": "b2,a1"},
+        {"lexicon": "a1 "},
+    ],
+)
 def test_options_that_are_not_canonical_are_a_mistake(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Options(**wrong)

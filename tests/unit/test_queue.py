@@ -30,6 +30,7 @@ from gateway.store.redis import RedisStore
 from gateway.store.sqlite import SQLiteStore
 from tests.doubles import ScriptedReader, draw_invoice
 from tests.servers import RedisServer, redis_server
+from worker.constraints import UNCONSTRAINED
 
 LIMITS = ImageLimits(20_000_000, 20, 150)
 
@@ -428,6 +429,17 @@ def test_lines_are_read_again_without_a_trace(settings, store, reader, readings,
         assert line.text == "INVOICE 2026-0001"
         assert b"INVOICE" not in everything(client)
     assert not list(store.scan(""))
+
+
+def test_what_constrains_a_text_reaches_the_worker_whatever_it_is_asked(settings, store, reader, readings):
+    options = Options(charset="digits,upper:-", lexicon="INV-1,发票")
+    task = replace(task_of(1, reader), options=options)
+    task = replace(task, result_id=task.result_id + options.suffix())
+    with working(settings, store, reader):
+        for ask in (readings.obtain, readings.read_anew, lambda task: readings.reread(task, [])):
+            reader.constraints = UNCONSTRAINED
+            ask(task)
+            assert reader.constraints == options.constraints
 
 
 def test_a_page_is_read_anew_without_a_trace(settings, store, reader, readings, client):

@@ -44,6 +44,15 @@ def test_a_line_that_names_no_reader_was_read_by_the_crnn():
     assert Record.from_bytes(json.dumps(fields).encode()) == original
 
 
+def test_a_record_says_what_it_was_read_with_unless_it_is_of_an_older_version():
+    plain, digits = record(), record(options="d" * 64)
+    assert "options" not in json.loads(plain.to_bytes())
+    assert Record.from_bytes(digits.to_bytes()) == digits
+    assert [each.was_read_with("d" * 64) for each in (plain, digits)] == [True, True]
+    assert [each.was_read_with("e" * 64) for each in (plain, digits)] == [True, False]
+    assert not digits.was_read_with("")
+
+
 @given(st.binary(max_size=200))
 def test_other_bytes_are_no_record(data):
     with pytest.raises(RecordError):

@@ -149,6 +149,23 @@ class TestKnownDocuments:
         assert line.word == "MISS"
         assert line.record.id.startswith(plain.record.id + "-")
 
+    def test_options_whose_digests_begin_alike_are_not_mistaken_for_each_other(self, gateway, monkeypatch):
+        # Eight hex digits of an id stand for them: whoever can choose words can find some that end like another's.
+        monkeypatch.setattr(Options, "suffix", lambda options: "-0123abcd")
+        drawing = gateway.reader.knows(draw_invoice(1))
+        digits, upper = Options(charset="digits"), Options(charset="upper")
+        uploads = [drawing.encoded(), drawing.encoded("WEBP", lossless=True), resized(drawing, 0.9)]
+        gateway.service.recognise(uploads[0], digits)
+        assert gateway.service.recognise(uploads[0], upper).word == "MISS"
+        assert gateway.reader.constraints == upper.constraints
+        gateway.service.recognise(uploads[0], digits)
+        assert gateway.service.recognise(uploads[1], upper).word == "MISS"
+        gateway.service.delete(result_id(uploads[1], upper))
+        gateway.service.delete(result_id(uploads[0], digits))
+        gateway.service.recognise(uploads[0], digits)
+        assert gateway.service.recognise(uploads[2], upper).word == "MISS"
+        assert gateway.service.recognise(uploads[0], digits).word == "HIT"
+
     def test_a_blank_page_nominates_nothing(self, gateway):
         blank = Drawing(np.full((300, 300, 3), 255, np.uint8), ())
         first = gateway.service.recognise(blank.encoded(), PLAIN)

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut
 from gateway.identity import Options, result_id
+from worker.constraints import Constraints
 
 
 def form(*images: bytes):
@@ -112,6 +113,26 @@ def test_the_line_layout_is_another_reading(client, invoice):
     assert answer.json["id"] == result_id(upload, Options(layout="line"))
 
 
+def test_what_is_known_of_the_text_reaches_the_reader_and_is_part_of_the_id(client, gateway, invoice):
+    upload = invoice.encoded()
+    plain = client.post("/ocr", **form(upload))
+    query = {"charset": "upper,digits:-", "lexicon": "发票, INV-1"}
+    answer = client.post("/ocr", query_string=query, **form(upload))
+    assert answer.json["id"] == result_id(upload, Options(charset="digits,upper:-", lexicon="INV-1,发票"))
+    assert (plain.headers["X-Cache-Status"], answer.headers["X-Cache-Status"]) == ("MISS", "MISS")
+    assert gateway.reader.constraints == Constraints("digits,upper:-", ("INV-1", "发票"))
+    same = client.post("/ocr", query_string={"lexicon": "INV-1,发票", "charset": "digits,upper:-"}, **form(upload))
+    assert (same.json["id"], same.headers["X-Cache-Status"]) == (answer.json["id"], "HIT")
+
+
+def test_a_copy_is_no_match_for_a_reading_under_other_constraints(client, invoice):
+    client.post("/ocr", **form(invoice.encoded()))
+    copy = invoice.encoded("WEBP")
+    assert client.post("/ocr", **form(copy)).headers["X-Cache-Status"] == "HIT"
+    assert client.post("/ocr?charset=digits", **form(copy)).headers["X-Cache-Status"] == "MISS"
+    assert client.post("/ocr?lexicon=INV-1", **form(copy)).headers["X-Cache-Status"] == "MISS"
+
+
 class TestFirstClients:
     """The calls that the project's first clients make, with the answers they read."""
 
@@ -200,6 +221,13 @@ class TestRefusals:
         "query",
         [
             "match=maybe",
+            "charset=",
+            "charset=digit",
+            "charset=0123456789",
+            "charset=:%0a",
+            "lexicon=",
+            "lexicon=a",
+            "lexicon=" + "ab," * 120,
             "layout=page",
             "min_score=2",
             "min_score=nan",

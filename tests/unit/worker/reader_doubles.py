@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.types import Line, LineReading
 
 ECHO, CRASH, RAISE, HANG, CRASH_ONCE, LEAK, EXIT = range(7)
@@ -32,7 +33,9 @@ class DoubleReader:
         self._marks = marks
         self._leaked: list[bytes] = []
 
-    def read(self, page: np.ndarray, layout: str = "auto") -> list[Line]:
+    def read(
+        self, page: np.ndarray, layout: str = "auto", constraints: Constraints = UNCONSTRAINED
+    ) -> list[Line]:
         deed, hundredths, mark = page[0, 0].tolist()
         if deed == CRASH or (deed == CRASH_ONCE and not (self._marks / "crashed").exists()):
             (self._marks / "crashed").touch()
@@ -48,10 +51,15 @@ class DoubleReader:
         elif deed == ECHO:
             time.sleep(hundredths / 100)
         box = ((0.0, 0.5), (1.0, 0.5), (1.0, 1.5), (0.0, 1.5))
-        return [Line(f"{os.getpid()} {layout} {page.shape} {int(page.sum())} {mark}", 0.5, box)]
+        wishes = [f"{constraints.charset} {constraints.lexicon}"] if constraints else []
+        facts = [str(os.getpid()), layout, str(page.shape), str(int(page.sum())), str(mark), *wishes]
+        return [Line(" ".join(facts), 0.5, box)]
 
-    def read_lines(self, page: np.ndarray, boxes: list) -> list[LineReading]:
-        return [LineReading(f"{box[0]} {page.shape}", 0.25) for box in boxes]
+    def read_lines(
+        self, page: np.ndarray, boxes: list, constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]:
+        wish = f" {constraints.charset}" if constraints else ""
+        return [LineReading(f"{box[0]} {page.shape}{wish}", 0.25) for box in boxes]
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,9 @@ class EnvironmentSpec:
 
 
 class EnvironmentReader:
-    def read(self, page: np.ndarray, layout: str = "auto") -> list[Line]:
+    def read(
+        self, page: np.ndarray, layout: str = "auto", constraints: Constraints = UNCONSTRAINED
+    ) -> list[Line]:
         facts = [
             os.environ["OMP_NUM_THREADS"],
             str(signal.getsignal(signal.SIGINT) == signal.SIG_IGN),

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.charset import BLANK, Charset, ascii_printable, big5_frequent_hanzi, full_characters, gb2312_hanzi
+from worker.charset import (
+    BLANK,
+    Charset,
+    ascii_printable,
+    big5_frequent_hanzi,
+    full_characters,
+    gb2312_hanzi,
+    look_alikes,
+)
 from worker.engine import load_engine
 
 FULL = Charset.extending("")
@@ -65,3 +73,11 @@ def test_unknown_characters():
 def test_a_set_refuses_repeats_and_strings(characters):
     with pytest.raises(ValueError):
         Charset(characters)
+
+
+def test_characters_are_taken_for_what_looks_like_them():
+    twins = look_alikes()
+    for one, other in ("O0", "l1", "S5", "aA", "Aa", "：:", ":：", "（(", "S$"):
+        assert other in twins[one]
+    assert all(one not in others and one in twins[other] for one, others in twins.items() for other in others)
+    assert "7" not in twins.get("1", "")

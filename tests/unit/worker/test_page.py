@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.page import PageReader
 from worker.types import Line, LineReading
 
@@ -194,13 +196,72 @@ def test_an_upright_page_costs_three_lines_more_at_most() -> None:
 
 def test_the_reviewer_has_the_last_word_on_the_crop_that_was_chosen() -> None:
     class Reviewer:
-        def review(self, crops: Sequence[np.ndarray], readings: Sequence[LineReading]) -> list[LineReading]:
+        def review(
+            self, crops: Sequence[np.ndarray], readings: Sequence[LineReading], constraints: Constraints
+        ) -> list[LineReading]:
+            assert constraints == UNCONSTRAINED
             [crop], [reading] = crops, readings
             return [LineReading(f"{reading.text} {crop.shape}", 0.7, "other")]
 
     page = np.ascontiguousarray(np.rot90(arrows(*LINES[:1])))
     [line] = PageReader(Boxes((10, 160, 30, 290)), Arrows(), Reviewer()).read(page)
     assert line == Line("right (20, 130, 3)", 0.7, ((10, 290), (10, 160), (30, 160), (30, 290)), "other")
+
+
+class Words:
+    """Reads a crop as the word that its grey level names; under constraints, says which."""
+
+    words: ClassVar = {40: ("O01", 0.95), 80: ("名称", 0.6), 120: ("20 26", 0.99)}
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def recognise(
+        self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]:
+        readings = []
+        for crop in crops:
+            text, score = self.words[int(np.median(crop))]
+            self.asked.append((constraints.charset, int(np.median(crop))))
+            readings.append(LineReading(text + "!" if constraints else text, score))
+        return readings
+
+
+def words_page() -> np.ndarray:
+    page = np.zeros((120, 100, 3), np.uint8)
+    for number, level in enumerate(Words.words):
+        page[40 * number : 40 * number + 30] = level
+    return page
+
+
+WORD_BOXES = ((0, 0, 99, 29), (0, 40, 99, 69), (0, 80, 99, 109))
+
+
+@pytest.mark.parametrize(
+    ("constraints", "wanted"),
+    [
+        (Constraints("digits"), ["O01!", "名称!", "20 26"]),
+        (Constraints("digits,zh"), ["O01!", "名称", "20 26"]),
+        (Constraints(lexicon=("名称",)), ["O01", "名称!", "20 26"]),
+        (Constraints("digits", ("名称",)), ["O01!", "名称!", "20 26"]),
+        (UNCONSTRAINED, ["O01", "名称", "20 26"]),
+    ],
+)
+def test_only_lines_that_might_read_otherwise_are_read_under_constraints(
+    constraints: Constraints, wanted: list[str]
+) -> None:
+    reader = PageReader(Boxes(*WORD_BOXES), Words())
+    lines = reader.read(words_page(), constraints=constraints)
+    assert texts(lines) == wanted
+    again = reader.read_lines(words_page(), [line.box for line in lines], constraints)
+    assert texts(again) == wanted
+
+
+def test_what_holds_by_default_gives_way_to_what_is_asked_for() -> None:
+    words = Words()
+    reader = PageReader(Boxes(*WORD_BOXES), words, defaults=Constraints("digits"))
+    assert texts(reader.read(words_page())) == ["O01!", "名称!", "20 26"]
+    assert texts(reader.read(words_page(), constraints=Constraints("ascii,zh"))) == ["O01", "名称", "20 26"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 
 from tests.unit.worker import reader_doubles as doubles
 from tests.unit.worker.reader_doubles import BrokenSpec, DoubleSpec, EnvironmentSpec, page
+from worker.constraints import Constraints
 from worker.errors import ReaderBusy, ReaderError, ReaderFailed, ReaderTimeout
 from worker.process import ReaderPool
 from worker.types import LineReading
@@ -70,6 +71,15 @@ def test_boxes_are_read_in_their_order(pool: ReaderPool) -> None:
     assert pool.read_lines(page(), boxes, timeout=10) == [
         LineReading("[3.25, 1.5] (4, 5, 3)", 0.25), LineReading("[1.0, 1.5] (4, 5, 3)", 0.25)
     ]  # fmt: skip
+
+
+def test_constraints_travel_with_the_page_and_not_beyond_it(pool: ReaderPool) -> None:
+    constraints = Constraints("digits:é", ("发票", "INV-1"))
+    [line] = pool.read(page(), timeout=10, constraints=constraints)
+    assert line.text.endswith(f"0 {constraints.charset} {constraints.lexicon}")
+    [reading] = pool.read_lines(page(), [((0, 1), (9, 1), (9, 2), (0, 2))], 10, constraints)
+    assert reading.text.endswith(" digits:é")
+    assert pool.read(page(), timeout=10)[0].text.endswith("(4, 5, 3) 0 0")
 
 
 def test_a_page_that_is_no_contiguous_array_arrives_whole(pool: ReaderPool) -> None:

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.documents import FONT, Invoice
 from worker import reader
+from worker.constraints import Constraints
 from worker.process import ReaderPool, ReaderSpec
 
 LINES = ("增值税电子普通发票", "发票号码：24112000000052340515", "TOTAL 1280.50", "开票日期：2026年06月02日")
@@ -99,6 +100,20 @@ def test_a_line_image_is_read_whole(pool: ReaderPool) -> None:
     [line] = pool.read(image, "line", timeout=30)
     assert line.text == LINES[1]
     assert line.box == ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+
+
+def test_codes_of_digits_are_read_in_digits(pool: ReaderPool) -> None:
+    page = drawn("O0I1", "S5B8Z2", "1280.50")
+    lines = pool.read(page, timeout=30, constraints=Constraints("digits"))
+    assert [line.text for line in lines] == ["0011", "558822", "128050"]
+    again = pool.read_lines(page, [line.box for line in lines], 30, Constraints("digits"))
+    assert [reading.text for reading in again] == ["0011", "558822", "128050"]
+
+
+def test_lines_of_other_characters_are_left_out_and_the_page_is_turned_all_the_same(pool: ReaderPool) -> None:
+    page = np.ascontiguousarray(np.rot90(drawn(*LINES), 2))
+    lines = pool.read(page, timeout=30, constraints=Constraints("amount"))
+    assert [line.text.split()[-1] for line in lines] == ["24112000000052340515", "1280.50", "20260602"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3000, 40)])

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from worker.charset import Charset
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.engine import default_weights, load_engine
 from worker.recognise import LONGEST, OVERLAP, WINDOW, LineRecognizer, padded_width, stitch, windows
+from worker.types import LineReading
 
 
 def printed(text: str, size: int = 40, pad: int = 10) -> np.ndarray:
@@ -203,3 +205,78 @@ def test_full_probabilities_and_best_classes_agree():
     np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1, rtol=1e-4)
     assert (log_probs.argmax(-1) == best).all()
     np.testing.assert_allclose(np.exp(log_probs.max(-1)), probability, rtol=1e-4)
+
+
+# -- what is known of a text -----------------------------------------------------------------------------------------
+class Told:
+    """An engine that gives every step of a strip the probabilities it is told, a step a row."""
+
+    revision = "told"
+    charset = Charset(tuple("O0l1Xab "))
+    height, step = 48, 8
+
+    def __init__(self, *rows: dict[str, float]) -> None:
+        chances = np.full((len(rows), self.charset.classes), 1e-6)
+        for row, told in zip(chances, rows, strict=True):
+            for character, chance in told.items():
+                row[self.charset.encode(character)[0] if character else 0] = chance
+        self._log_probs = np.log(chances / chances.sum(1, keepdims=True)).astype(np.float32)
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        blank = np.full((batch.shape[3] // 8, self.charset.classes), np.log(1e-6), np.float32)
+        blank[:, 0] = 0.0
+        blank[: len(self._log_probs)] = self._log_probs
+        return np.stack([blank] * len(batch))
+
+    def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        log_probs = self.run(batch)
+        return log_probs.argmax(-1), np.exp(log_probs.max(-1))
+
+    def read(self, constraints: Constraints = UNCONSTRAINED) -> LineReading:
+        [reading] = LineRecognizer(self).recognise([np.zeros((48, 8 * len(self._log_probs)), np.uint8)], constraints)
+        return reading
+
+
+def test_look_alikes_become_what_is_allowed_and_others_are_left_out():
+    engine = Told(
+        {"O": 0.9, "0": 0.05, "": 0.01},
+        {"l": 0.9, "1": 0.01, "": 0.05},
+        {"1": 0.9, "": 0.01},
+        {"X": 0.9, "0": 1e-4, "": 0.01},
+    )
+    assert engine.read().text == "Ol1X"
+    assert engine.read(Constraints("digits")).text == "011"
+    assert engine.read(Constraints("lower")).text == "l"
+
+
+def test_a_lexicon_decides_what_is_doubtful_and_the_score_says_so():
+    engine = Told({"a": 0.9}, {"O": 0.6, "0": 0.3}, {"b": 0.98})
+    assert engine.read().text == engine.read(Constraints(lexicon=("b0a", "a0b1"))).text == "aOb"
+    reading = engine.read(Constraints(lexicon=("a0",)))
+    assert reading.text == "a0b"
+    assert reading.score == pytest.approx(0.3 / 0.9, rel=0.01)
+
+
+def test_words_with_characters_that_no_engine_knows_are_passed_over():
+    assert Told({"a": 0.6, "b": 0.3}).read(Constraints(lexicon=("发票", "b票"))).text == "a"
+
+
+def test_no_look_alike_is_lost_for_a_word_elsewhere():
+    engine = Told({"l": 0.9, "1": 1e-3, "": 0.05}, {"": 0.9}, {"1": 0.6, "0": 0.35}, {"": 0.9}, {"1": 0.9})
+    assert engine.read(Constraints("digits")).text == "111"
+    assert engine.read(Constraints("digits", ("01",))).text == "111"
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from("O0l1Xab "), max_size=6), st.sampled_from(["digits", "lower", ":X"]))
+def test_a_reading_says_only_what_is_allowed(texts, charset):
+    rows = [{character: 0.7, "0": 0.1, "": 0.1, "a": 0.05} for character in texts] or [{"": 1.0}]
+    assert Constraints(charset).allows(Told(*rows).read(Constraints(charset)).text)
+
+
+def test_windows_are_joined_under_constraints_as_without(recogniser):
+    crop = printed("0123456789 " * 14)
+    freely, digits = (recogniser.recognise([crop], each)[0].text for each in (UNCONSTRAINED, Constraints("digits")))
+    assert freely == digits == ("0123456789 " * 14).strip()
+    words = Constraints(lexicon=("0123456789",))
+    assert recogniser.recognise([crop], words)[0].text == freely

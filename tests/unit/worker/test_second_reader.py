@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from tests.documents import FONT
+from worker.constraints import UNCONSTRAINED, Constraints
 from worker.package_weights import DETECTOR, weights_path
 from worker.ppocr import MINIMUM_WIDTH, PpocrEngine, line_recognizer
 from worker.recognise import LineRecognizer
@@ -26,7 +27,10 @@ class Scripted:
         self._readings = readings
         self.asked: list[list[int]] = []
 
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]:
+    def recognise(
+        self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]:
+        self.constraints = constraints
         self.asked.append([int(crop[0, 0, 0]) for crop in crops])
         return [self._readings[number] for number in self.asked[-1]]
 
@@ -51,6 +55,18 @@ def test_only_doubtful_lines_are_read_again_and_each_says_by_whom() -> None:
 def test_without_a_doubtful_line_the_second_is_not_asked() -> None:
     second = Scripted()
     SecondOpinion(second, 0.7).review(crops(1), [LineReading("sure", 0.7)])
+    assert second.asked == []
+
+
+def test_what_constrains_the_first_reader_constrains_the_second() -> None:
+    second = Scripted(LineReading("7", 0.9))
+    SecondOpinion(second, 0.7).review(crops(1), [LineReading("1", 0.3)], Constraints("digits"))
+    assert second.constraints == Constraints("digits")
+
+
+def test_a_line_without_any_character_that_is_allowed_is_not_read_again() -> None:
+    second = Scripted(LineReading("7", 0.9))
+    assert SecondOpinion(second, 0.7).review(crops(1), [LineReading("", 0.0)], Constraints("digits"))[0].text == ""
     assert second.asked == []
 
 
