@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.archive import Archive
-from gateway.identity import hamming, options_suffix
-from gateway.matching import DEFAULT_THRESHOLDS, Query, Thresholds, Verdict, fingerprint, verify
+from gateway.identity import hamming, options_suffix, perceptual_hash
+from gateway.matching import DEFAULT_THRESHOLDS, Query, Thresholds, Verdict, fingerprint, in_frame_of, verify
+from gateway.matching.index import Nominee
+from gateway.matching.proof import Proof
 from gateway.metrics import Metrics
 from gateway.nomination import Nominator
 from gateway.readers.base import Readings, ReadingTask
@@ -87,18 +89,34 @@ class NearMatcher:
         if look is None:
             return
         query = Query(page)
-        for nominee in self._nominator.nominate(look, NOMINEES):
-            if options_suffix(nominee.id) != task.options.suffix():
+        # One more than can be verified tells whether there is a choice to be made better.
+        waiting = self._nominator.nominate(look, NOMINEES + 1)
+        crowded, verified = len(waiting) > NOMINEES, set[str]()
+        while waiting and len(verified) < NOMINEES:
+            nominee = waiting.pop(0)
+            if nominee.id in verified or options_suffix(nominee.id) != task.options.suffix():
                 continue
             found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
             if found is None or not found.record.was_read_with(task.options.digest()):
                 continue
             if proof is None or not proof.is_of([line.box for line in found.record.lines]):
                 continue
+            verified.add(nominee.id)
             started = time.thread_time()
             verdict = verify(proof, query, [line.text for line in found.record.lines], self._thresholds)
             self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
             yield found.record, verdict
+            if not crowded or len(verified) == NOMINEES:
+                continue
+            if verdict.kind == "different" and "not-aligned" not in verdict.reasons:
+                crowded = False
+                waiting = self._second_look(proof, query) + waiting
+
+    def _second_look(self, proof: Proof, query: Query) -> list[Nominee]:
+        """Who else it may be, when the page of ``proof`` is likely to be another filling of its form."""
+        page = in_frame_of(proof, query)
+        look = fingerprint(page, perceptual_hash(page)) if page is not None else None
+        return self._nominator.nominate(look, NOMINEES) if look is not None else []
 
     def _read_again(self, task: ReadingTask, doubt: _Doubt) -> NearMatch | None:
         settled = settle(

@@ -31,7 +31,8 @@ class Decision:
     """
     ``word``: the answer. ``source``: whose record it takes lines from. ``reused``, ``reread``: indices of its lines.
     ``changed``: those of ``reread`` that came out otherwise than recorded.
-    ``nominees``: ids, likeliest first. ``verdicts``: by id, of those that were verified.
+    ``nominees``: ids, likeliest first, those of a second look after those of the first.
+    ``verdicts``: by id, of those that were verified.
     ``fingerprint_ms`` and so on: CPU of this thread. ``verify_ms``: of each verdict, in their order. ``decision_ms``:
     nomination, proofs and all verifications, without ``fingerprint_ms`` and ``reread_ms``.
     """
@@ -102,9 +103,9 @@ class _Surroundings:
         self.started = time.thread_time()
 
     def nominate(self, look: Fingerprint, limit: int) -> list[Nominee]:
-        self.fingerprint_ms = _since(self.started)
+        self.fingerprint_ms = self.fingerprint_ms or _since(self.started)
         nominees = self._library.nominate(look, limit)
-        self._decision.nominees = [nominee.id for nominee in nominees]
+        self._decision.nominees += [nominee.id for nominee in nominees if nominee.id not in self._decision.nominees]
         return nominees
 
     def find(self, id: str) -> Found:

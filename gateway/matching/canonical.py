@@ -1,7 +1,8 @@
-"""Fingerprints that nominate: pHash, and a canonical hash of the rectified page.
+"""Fingerprints that nominate: pHash, a canonical hash of the rectified page, and a hash of the page in its frame.
 
 A photograph, a turned or a framed copy is bits away from its original under a plain pHash. The canonical hash first
-undoes what it can: the page's quadrilateral, uneven light, a small slant, the margins. Neither ever decides.
+undoes what it can: the page's quadrilateral, uneven light, a small slant, the margins. But where the margins of a form
+end depends on what is filled in, so fillings of one form are told apart by the whole frame. None ever decides.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ COARSE = 8
 FINE = 24
 """Side of the DCT block of the hash that ranks: 576 bits."""
 FINE_BYTES = FINE * FINE // 8
+FRAMED = 36
+"""Side of the DCT block of the hash that tells fillings of one form apart: 1,296 bits."""
+FRAMED_BYTES = FRAMED * FRAMED // 8
 LEAST_INK = 0.002
 """Share of inked pixels below which a page looks like any blank one."""
 MOST_INK = 0.6
@@ -31,13 +35,16 @@ _LEAST_SIDE = 60
 class Fingerprint:
     """
     ``phash``: the page's 64-bit pHash. ``canonical``: 64-bit hashes of the rectified page, first as it is, then in the
-    other turns. ``fine``: its 576-bit hashes (72 bytes each) in the same order. A fingerprint that was read back from
-    an index entry has the first of each only.
+    other turns. ``fine``: its 576-bit hashes (72 bytes each) in the same order. ``framed``: 1,296-bit hashes (162
+    bytes each) of the page in its own frame, neither rectified nor cropped, in the same turns; the lowest frequencies
+    come first. A fingerprint that was read back from an index entry has the first of each only, one of an older entry
+    nothing ``framed``.
     """
 
     phash: int
     canonical: tuple[int, ...]
     fine: tuple[bytes, ...]
+    framed: tuple[bytes, ...] = ()
 
 
 def fingerprint(page: np.ndarray, phash: str) -> Fingerprint | None:
@@ -48,16 +55,19 @@ def fingerprint(page: np.ndarray, phash: str) -> Fingerprint | None:
     """
     if min(page.shape[:2]) < 16:
         return None
-    ink = ink_map(rectified(_small_grey(page)))
+    grey = _small_grey(page)
+    upright = rectified(grey)
+    ink = ink_map(upright)
     share = float((ink > 0.5).mean())
     if not LEAST_INK <= share <= MOST_INK:
         return None
     text = crop_to_ink(deskewed(ink))
-    turns = [np.ascontiguousarray(np.rot90(text, turn)) for turn in range(4)]
+    whole = ink if upright is grey else ink_map(grey)
     return Fingerprint(
         int(phash, 16),
-        tuple(int.from_bytes(dct_hash(turn, COARSE), "big") for turn in turns),
-        tuple(dct_hash(turn, FINE) for turn in turns),
+        tuple(int.from_bytes(_packed(block), "big") for block in _turned_blocks(text, COARSE)),
+        tuple(_packed(block) for block in _turned_blocks(text, FINE)),
+        tuple(_packed(block, _LOW_FIRST) for block in _turned_blocks(whole, FRAMED)),
     )
 
 
@@ -170,7 +180,28 @@ def crop_to_ink(ink: np.ndarray, tail: float = 0.004) -> np.ndarray:
 
 def dct_hash(image: np.ndarray, side: int) -> bytes:
     """``side`` ** 2 bits: which of the lowest DCT coefficients of ``image`` (float32 (h, w)) exceed their median."""
-    size = 4 * side
+    return _packed(_block(_reduced(image, 4 * side), side))
+
+
+def _turned_blocks(image: np.ndarray, side: int) -> list[np.ndarray]:
+    """The lowest DCT coefficients, float32 (side, side), of ``image`` in its four turns."""
+    small = _reduced(image, 4 * side)
+    return [_block(np.ascontiguousarray(np.rot90(small, turn)), side) for turn in range(4)]
+
+
+def _reduced(image: np.ndarray, size: int) -> np.ndarray:
     smooth = cv2.GaussianBlur(image, (0, 0), max(0.6, max(image.shape) / (3 * size)))
-    spectrum = cv2.dct(cv2.resize(smooth, (size, size), interpolation=cv2.INTER_AREA))[:side, :side]
-    return np.packbits((spectrum > np.median(spectrum)).ravel()).tobytes()
+    return cv2.resize(smooth, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _block(small: np.ndarray, side: int) -> np.ndarray:
+    return cv2.dct(small)[:side, :side]
+
+
+def _packed(block: np.ndarray, order: np.ndarray | slice = slice(None)) -> bytes:
+    """One bit for each coefficient: whether it exceeds their median."""
+    return np.packbits((block > np.median(block)).ravel()[order]).tobytes()
+
+
+_LOW_FIRST = np.maximum(*np.indices((FRAMED, FRAMED))).ravel().argsort(kind="stable")
+"""The coefficients of the framed hash by their higher frequency: every square block at the origin is a prefix."""

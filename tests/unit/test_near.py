@@ -6,14 +6,17 @@ import io
 import json
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import gateway.near as gateway_near
 from gateway.identity import Options
 from gateway.matching import Thresholds
+from gateway.matching.proof import Proof
 from gateway.renderings import render
 from gateway.store.sqlite import SQLiteStore
 from tests.doubles import ROWS, Drawing, Gateway, build_gateway, draw_page
@@ -198,6 +201,68 @@ class TestWhatIsKeptOfIt:
         assert gateway.service.recognise(page, PLAIN).word == "PARTIAL"
         outcome = gateway.service.recognise(page, PLAIN, "exact")
         assert (outcome.word, outcome.match.source) == ("MISS", outcome.record.id)
+
+
+def filling(number: int) -> tuple[str, ...]:
+    """The same labels, other figures in every line."""
+    random = np.random.default_rng(number)
+    labels = ("Invoice no.", "Customer no.", "Order", "Date of supply", "Net amount", "VAT 13%", "Total due", "Account")
+    return tuple(f"{label}  {''.join(random.choice(list('0123456789'), 14))}" for label in labels)
+
+
+def from_aside(texts: tuple[str, ...]) -> bytes:
+    """The page seen from aside, on a ground as white as itself: no outline tells where it ends."""
+    page = draw_page(texts).page
+    height, width, _ = page.shape
+    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    seen = np.float32([[84, 75], [width - 83, 88], [width - 5, height - 51], [62, height - 6]])
+    transform = cv2.getPerspectiveTransform(frame, seen)
+    picture = cv2.warpPerspective(page, transform, (width, height), flags=cv2.INTER_CUBIC, borderValue=(255,) * 3)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway that knows several fillings of one form."""
+    store = SQLiteStore(tmp_path_factory.mktemp("store") / "store.sqlite3")
+    gateway = build_gateway(store)
+    for number in range(8):
+        gateway.service.recognise(gateway.reader.knows(draw_page(filling(number))).encoded(), PLAIN)
+    yield gateway
+    store.close()
+
+
+@pytest.fixture
+def compared(monkeypatch) -> list[Proof]:
+    """The proofs that pages are compared with."""
+    proofs, compare = [], gateway_near.verify
+    monkeypatch.setattr(gateway_near, "verify", lambda *args: proofs.append(args[0]) or compare(*args))
+    return proofs
+
+
+class TestAmongFillingsOfOneForm:
+    def test_the_true_one_is_found_in_a_picture_from_aside(self, crowded, compared):
+        reads = crowded.reader.reads
+        for number in (3, 4, 5):
+            outcome = crowded.service.recognise(from_aside(filling(number)), PLAIN)
+            assert texts_of(outcome) == filling(number)
+        assert crowded.reader.reads == reads
+        assert len(compared) > 3, "some of them are found by a second look only"
+
+    def test_a_second_look_compares_no_more_of_them(self, crowded, compared):
+        assert crowded.service.recognise(upload(crowded, filling(8)), PLAIN).word == "MISS"
+        assert len(compared) == gateway_near.NOMINEES
+
+    def test_so_few_that_all_are_compared_need_no_second_look(self, gateway, compared, monkeypatch):
+        looked = []
+        monkeypatch.setattr(gateway_near, "in_frame_of", lambda *args: looked.append(args))
+        for number in range(2):
+            gateway.service.recognise(gateway.reader.knows(draw_page(filling(number))).encoded(), PLAIN)
+        compared.clear()
+        assert gateway.service.recognise(upload(gateway, filling(2)), PLAIN).word == "MISS"
+        assert (len(compared), looked) == (2, [])
 
 
 @pytest.fixture(scope="module")

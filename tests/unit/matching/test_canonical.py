@@ -6,6 +6,7 @@ import pytest
 
 from gateway.matching.canonical import (
     FINE_BYTES,
+    FRAMED_BYTES,
     crop_to_ink,
     dct_hash,
     deskewed,
@@ -23,11 +24,31 @@ def _distance(a, b) -> int:
     return min((a.canonical[0] ^ turned).bit_count() for turned in b.canonical)
 
 
+def _bits(a: bytes, b: bytes) -> int:
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count()
+
+
 def test_it_holds_the_phash_and_four_turns(page):
     look = fingerprint(page, PHASH)
     assert look.phash == int(PHASH, 16)
     assert len(look.canonical) == len(look.fine) == 4
+    assert len(look.framed) == 4
     assert {len(fine) for fine in look.fine} == {FINE_BYTES}
+    assert {len(framed) for framed in look.framed} == {FRAMED_BYTES}
+
+
+def test_what_is_filled_in_changes_the_framed_hash_more_than_an_encoding_does(page, slip):
+    look = fingerprint(page, PHASH)
+    _, encoded = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    copy = fingerprint(cv2.imdecode(encoded, cv2.IMREAD_COLOR), PHASH)
+    other = fingerprint(slip.with_text(1, "发票号码：31094467125520083918").draw(), PHASH)
+    assert _bits(look.framed[0], copy.framed[0]) < 0.6 * _bits(look.framed[0], other.framed[0])
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_framed_hash_of_a_turned_page_is_one_of_the_turns(page, turns):
+    turned = fingerprint(np.ascontiguousarray(np.rot90(page, -turns)), PHASH)
+    assert _bits(turned.framed[turns], fingerprint(page, PHASH).framed[0]) < 0.02 * 8 * FRAMED_BYTES
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
