@@ -40,7 +40,7 @@ def settle(
     """Read the ``doubtful`` of ``lines`` (the record's texts, the new page's boxes), and when one of them has changed
     all that are ``wary``. ``None`` when only a full reading can tell what the page holds.
 
-    ``doubtful``, ``wary``, ``altered``, ``alike`` are indices. ``altered``: lines whose pixels hold something else, and not
+    ``doubtful``, ``wary``, ``altered``, ``alike`` are indices. ``altered``: lines whose pixels hold something else, not
     a poor picture of the same. One that reads as recorded all the same (a figure is struck out, a look-alike taken for
     its twin) is a contradiction, and one that reads poorly may not fit the old box. In the rest, a poor reading is that
     of a poor picture, which a full reading would make as well. ``alike``: lines whose pixels agree as far as they can
