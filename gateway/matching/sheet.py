@@ -24,6 +24,12 @@ LEAST_EXTENT = 1.5
 """Length of a stroke on bent paper that counts by itself, in line heights: shorter ones are misplaced corners."""
 PLAY = 0.6
 """Misplacement of what is no text (rules, pictures), in line heights."""
+LEAST_MARK, APART = 0.4, 0.9
+"""Extent of a mark that counts by itself, and how far from all ink of the proof it must reach, in line heights: a digit
+where nothing was. Nearer, it may be a piece of a rule that lies elsewhere."""
+END, END_PLAY, LEAST_AT_END = 1.0, 0.2, 0.15
+"""Before and behind a line's box, in line heights: how far a sign or digit is looked for that a number was given there,
+the misplacement of text, and the extent that counts (a minus sign's). Reading the line again would not show it."""
 ADDED_ROW, ROW_BESIDE = 3, 5
 """Marks of one size in a row that are taken for text, on the sheet and beside it."""
 
@@ -64,10 +70,9 @@ def _added_inside(proof: Proof, alignment: Alignment) -> float:
     line_height = float(np.median(proof.text_heights))
     text = _boxes(proof.boxes, shape, 0.0) > 0
     known, new = stroke_contrast(proof.image, line_height), stroke_contrast(seen, line_height)
-    side = 2 * round(PLAY * line_height) + 1
-    play = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    excess = new / _typical(new, text) - 1.3 * cv2.dilate(known / _typical(known, text), play)
-    strokes = cv2.blur(np.maximum(excess, 0), (3, 3))
+    known /= _typical(known, text)
+    new /= _typical(new, text)
+    strokes = _excess(new, known, PLAY * line_height)
     # Neither beside the sheet nor in pictures, and a hole in the sheet that the proof has not is a blot.
     looked_at = [cv2.erode(mask, np.ones((7, 7), np.uint8), borderValue=1) for mask in (*before, *after)]
     blots = (after.whole > after.paper) & (cv2.dilate(before.whole - before.paper, np.ones((9, 9), np.uint8)) == 0)
@@ -77,11 +82,50 @@ def _added_inside(proof: Proof, alignment: Alignment) -> float:
     edge = round(line_height)
     region[:edge], region[-edge:], region[:, :edge], region[:, -edge:] = False, False, False, False
     region &= alignment.inside
+    at_ends = np.where(_line_ends(proof) & ~text & region, _excess(new, known, END_PLAY * line_height), 0)
+    if (_extents(at_ends > ADDED) >= LEAST_AT_END * line_height).any():
+        return np.inf
     strokes[_boxes(proof.boxes, shape, 0.35 * line_height) > 0] = 0  # read again anyway
-    if looks_like_text((strokes > ADDED) & region, line_height, ADDED_ROW):
+    marks = (strokes > ADDED) & region
+    if looks_like_text(marks, line_height, ADDED_ROW) or _stands_apart(marks, known, line_height):
         return np.inf
     strokes[~region] = np.nan
     return strongest(strokes, LEAST_EXTENT * line_height)
+
+
+def _excess(new: np.ndarray, known: np.ndarray, play: float) -> np.ndarray:
+    """float32 (h, w): by how much the strokes ``new`` exceed all that are ``known`` within ``play`` pixels."""
+    side = 2 * round(play) + 1
+    around = cv2.dilate(known, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return cv2.blur(np.maximum(new - 1.3 * around, 0), (3, 3))
+
+
+def _extents(marks: np.ndarray) -> np.ndarray:
+    """int (n,): the longer side of each connected part of ``marks`` (bool (h, w)), pixels."""
+    facts = cv2.connectedComponentsWithStats(marks.astype(np.uint8))[2][1:]
+    return np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
+
+
+def _line_ends(proof: Proof) -> np.ndarray:
+    """bool (h, w): what lies within :data:`END` line heights before and behind a line, in its direction."""
+    ends = np.zeros(proof.image.shape, np.uint8)
+    for (a, b, c, d), height in zip(proof.quads, proof.text_heights, strict=True):
+        along, across = (b - a + c - d) / 2, (d - a + c - b) / 2
+        if np.linalg.norm(across) > 2.5 * np.linalg.norm(along):  # a vertical line
+            a, b, c, d, along = b, c, d, a, across
+        reach = along / max(1.0, float(np.linalg.norm(along))) * END * height
+        for quad in ((a - reach, a, d, d - reach), (b, b + reach, c + reach, c)):
+            cv2.fillConvexPoly(ends, np.round(quad).astype(np.int32), 1)
+    return ends > 0
+
+
+def _stands_apart(marks: np.ndarray, known: np.ndarray, line_height: float) -> bool:
+    """Whether one of ``marks`` (bool (h, w)) is where the proof, with strokes ``known``, has no ink around."""
+    distance = cv2.distanceTransform((known <= ADDED).astype(np.uint8), cv2.DIST_L2, 5)
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(marks.astype(np.uint8))
+    large = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT]) >= LEAST_MARK * line_height
+    large[0] = False
+    return bool((large[labels] & (distance >= APART * line_height)).any())
 
 
 def _added_beyond(proof: Proof, query: Query, alignment: Alignment) -> float:

@@ -81,6 +81,21 @@ def test_a_line_added_on_curled_paper_is_seen(proof, slip):
     assert verdict.kind == "different" and "ink-outside" in verdict.reasons
 
 
+@pytest.mark.parametrize(
+    "added", [("-", 506, 320), ("1", 502, 320), ("12", 484, 320), ("5", 614, 320), ("5", 291, 400)])
+def test_a_sign_or_a_digit_beside_a_number_on_curled_paper_is_seen(proof, slip, added):
+    more = replace(slip, lines=(*slip.lines, added))
+    verdict = verify(proof, _shaken(more.draw()), slip.texts)
+    assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
+@pytest.mark.parametrize("added", ["否", "95"])
+def test_a_short_line_added_on_curled_paper_is_seen(proof, slip, added):
+    more = replace(slip, lines=(*slip.lines, (added, 520, 410)))
+    verdict = verify(proof, _shaken(more.draw()), slip.texts)
+    assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
 def test_an_unlike_page_is_not_bent_into_this_one(proof):
     noise = np.random.default_rng(2).integers(0, 255, (500, 700, 3), np.uint8)
     with pytest.raises(NotAligned):
