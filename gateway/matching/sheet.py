@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from gateway.matching.align import Alignment
+from gateway.matching.marks import looks_like_text
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 from gateway.matching.surroundings import frame_outline
@@ -217,35 +217,3 @@ def strongest(strokes: np.ndarray, least_extent: float) -> float:
         if depth[part][stroke].max() >= least_extent:
             worst = max(worst, float(found[part][stroke].max()))
     return worst
-
-
-def looks_like_text(strokes: np.ndarray, line_height: float, least: int) -> bool:
-    """Whether ``least`` marks of one size stand in a row in ``strokes`` (bool (h, w)). ``line_height``: pixels."""
-    count, _, facts, centres = cv2.connectedComponentsWithStats(strokes.astype(np.uint8))
-    sizes = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
-    marks = (sizes > 0.3 * line_height) & (sizes < 3 * line_height)
-    marks[0] = False
-    if count < least or marks.sum() < least:
-        return False
-    centres, sizes = centres[marks], sizes[marks].astype(np.float64)
-    near = cKDTree(centres).query(centres, min(9, len(centres)))[1][:, 1:]
-    offset = centres[near] - centres[:, None]
-    distance = np.linalg.norm(offset, axis=2)
-    alike = (distance < 2.0 * sizes[:, None]) & (np.abs(np.log(sizes[near] / sizes[:, None])) < np.log(1.5))
-    direction = offset / np.maximum(distance, 1e-6)[..., None]
-    for i in range(len(centres)):
-        heading = direction[i][alike[i]]
-        if len(heading) >= 2 and (heading @ heading.T).min() < -0.95:  # a neighbour on either side, in one line
-            row, frontier = {i}, [i]
-            while frontier and len(row) < least:
-                at = frontier.pop()
-                for k in np.flatnonzero(alike[at]).tolist():
-                    other = int(near[at, k])
-                    cross = abs(direction[i][alike[i]][0, 0] * direction[at, k, 1] -
-                                direction[i][alike[i]][0, 1] * direction[at, k, 0])
-                    if other not in row and cross < 0.25:
-                        row.add(other)
-                        frontier.append(other)
-            if len(row) >= least:
-                return True
-    return False

@@ -19,7 +19,7 @@ from gateway.matching.compare import Comparison, compare
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 from gateway.matching.sheet import Added, added_on_bent_paper
-from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame
+from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, has_print_on_edge, ink_beyond_frame
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,8 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
         comparison = on_bent_paper(comparison, added, thresholds)
     beyond = added.beyond if added is not None else \
         ink_beyond_frame(proof, query, alignment, comparison.typical)
+    if has_print_on_edge(proof, query, alignment, comparison.typical):
+        beyond = float("inf")
     limits = line_limits(comparison, texts, thresholds)
     boxes = boxes_in_page(proof, query, alignment)
     reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
