@@ -161,7 +161,7 @@ def bent_alignment(pair: Pair, pieces: Pieces) -> Alignment:
     field = displacement_field_of(proof, grey, reduced, pieces, first.field, _SMOOTH_ROUNDS, 0.2)
     image, inside = resample(grey, reduced, field, proof.shape)
     left = match_pieces(proof, np.clip(image, 0, 255).astype(np.uint8), pieces.sample(_MOST_PIECES), 6)
-    agreement = _agreement(left, LEAST_BENT_AGREEMENT)
+    agreement = _agreement(left, LEAST_AGREEMENT if lies_flat(matches, plane) else LEAST_BENT_AGREEMENT)
     in_place = (left.scores > PIECE_AGREES) & (np.abs(left.shifts).max(axis=1, initial=0) < 1.0)
     bent = bool(in_place.mean() < SURE_AGREEMENT) or \
         graphics_off(proof, grey, reduced, field, pieces.proof.boxes) > MOST_OFF
