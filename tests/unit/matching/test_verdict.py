@@ -363,3 +363,23 @@ def test_text_added_beside_a_corrected_slanted_line_makes_another_page(slip):
     more = replace(corrected, lines=(*corrected.lines, ("+8.64", 380, 284)))
     verdict = verify(proof, turned(more.draw()), wide.texts)
     assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
+@pytest.mark.parametrize(("size", "before", "after"), [(9, "54,380", "54,360"), (12, "54,380", "54,360"),
+                                                       (12, "1.095", "1,095"), (14, "1.095", "1,095")])
+@pytest.mark.parametrize("blur", [0.0, 1.2])
+def test_small_print_in_one_line_with_large_is_never_taken_for_another(slip, size, before, after, blur):
+    beside = "rate 1.095 on 54,380 of VAT"
+
+    def drawn(small: str) -> np.ndarray:
+        page = replace(slip, lines=(*slip.lines[:12], slip.lines[13])).draw()
+        page = _with_print(page, replace(slip, size=40), "1095.65", (40, 390))
+        page = _with_print(page, replace(slip, size=size), small, (215, 408))
+        return cv2.GaussianBlur(page, (0, 0), blur) if blur else page
+
+    boxes = slip.boxes()
+    boxes[12] = [[36, 384], [440, 384], [440, 432], [36, 432]]
+    texts = [*slip.texts[:12], "1095.65 " + beside, slip.texts[13]]
+    proof = make_proof(drawn(beside), boxes)
+    verdict = verify(proof, drawn(beside.replace(before, after)), texts)
+    assert verdict.kind == "different" or 12 in verdict.doubtful
