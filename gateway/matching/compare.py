@@ -15,6 +15,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
+from gateway.matching.marks import looks_like_text
 from gateway.matching.proof import Proof
 
 REALIGN_ABOVE = 0.10
@@ -26,6 +27,9 @@ LINE_FLOOR = 0.25
 """Within a line, the local ink range counts as at least this share of the line's: pale print beside bold print."""
 DOT = 0.11
 """Diameter of the smallest mark that must be visible, a decimal point, in line heights."""
+FAINT, FAINT_ROW = 0.06, 4
+"""So many marks of one size in a row are pale text, from this share of the page's typical ink range. Noise of good
+photographs reaches .08, of creased paper .15, but in no row."""
 
 _OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
 _REALIGN_MARGIN = 6
@@ -58,9 +62,7 @@ class Comparison:
 def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
     """Compare every line of ``proof``; ``None`` when there is no ink to compare."""
     windows = line_windows(proof)
-    text = np.zeros(proof.image.shape, bool)
-    for x0, y0, x1, y1 in windows.tolist():
-        text[y0:y1, x0:x1] = True
+    text = text_mask(proof)
     line_height = float(np.median(proof.text_heights))
     capture = model_capture(alignment.rendition, _bytes(alignment.image), text, alignment.inside, line_height)
     if capture is None:
@@ -96,6 +98,15 @@ def line_windows(proof: Proof) -> np.ndarray:
     low = np.clip(np.floor(boxes[:, :2]) - 1, 0, [width, height])
     high = np.clip(np.ceil(boxes[:, 2:]) + 1, 0, [width, height])
     return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def text_mask(proof: Proof) -> np.ndarray:
+    """bool (h, w): the lines themselves and a pixel around. The window of a slanted line holds much that is none of it,
+    and that no reading of the line shows."""
+    mask = np.zeros(proof.image.shape, np.uint8)
+    for quad in proof.quads:
+        cv2.fillConvexPoly(mask, np.round(quad - 0.5).astype(np.int32), 1)
+    return cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
 
 
 def ink_ranges(expected: np.ndarray, windows: np.ndarray) -> np.ndarray:
@@ -205,6 +216,8 @@ def ink_outside(
         return 0.0
     strength = cv2.blur(excess, (3, 3))
     strength *= compared
+    if looks_like_text(strength > FAINT * _OUTSIDE_STEPS, line_height, FAINT_ROW):
+        return np.inf
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
         return float(strength.max()) / _OUTSIDE_STEPS

@@ -38,6 +38,11 @@ MOST_CODEC_ERROR = 0.07
 """What a codec may change in a line, relative to the line's ink range: smoothed and averaged over 3 x 3 pixels, as the
 comparison does."""
 
+X_HEIGHTS = 1.3
+"""Letters without ascenders are this much lower than others of their size: only lower print is smaller print."""
+LEADERS = 0.15
+"""Lower rows of marks, as a share of the line's height, are points and dashes."""
+
 _MAGIC = b"OCRproof"
 _VERSION = 2
 _HEADER = struct.Struct("<8sHIIIIIII")  # magic, version, crc, page w, h, image w, h, number of lines, bytes of lines
@@ -168,7 +173,24 @@ def _text_height(grey: np.ndarray, quad: np.ndarray) -> float:
     if mass[-1] <= 0:
         return across
     low, high = np.searchsorted(mass, [0.02 * mass[-1], 0.98 * mass[-1]])
-    return float(high - low + 1) / rows * across
+    tallest = float(high - low + 1) / rows * across
+    return min(tallest, X_HEIGHTS * _least_height(ink > 0.4 * ink.max(), int(low), int(high)) / rows * across)
+
+
+def _least_height(ink: np.ndarray, low: int, high: int) -> float:
+    """The height of the smallest print in a line, in rows of ``ink`` (bool (rows, columns)); its print fills ``low`` to
+    ``high``. A character is what stands between blank columns; three beside each other count as the highest of them,
+    for points and dashes are low in any print."""
+    inked = np.pad(ink[low:high + 1], ((0, 0), (1, 1)))
+    edges = np.flatnonzero(np.diff(inked.any(axis=0).astype(np.int8)))
+    heights = []
+    for left, right in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        filled = np.flatnonzero(inked[:, left + 1:right + 1].any(axis=1))
+        heights.append(float(filled[-1] - filled[0] + 1))
+    if len(heights) < 3:
+        return float(high - low + 1)
+    highest = np.maximum.reduce([heights[:-2], heights[1:-1], heights[2:]])
+    return float(highest[highest >= LEADERS * (high - low + 1)].min(initial=high - low + 1))
 
 
 def _encoded(image: np.ndarray, boxes: np.ndarray) -> bytes:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.align import Alignment
+from gateway.matching.marks import looks_like_text
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 
@@ -16,8 +17,9 @@ COLOUR_CONTRAST = 60
 GREY_SHARE = 0.15
 """... while the grey image changes by less than this share of it: ink that a grey proof cannot show."""
 
-_LINE_HEIGHT = 15.0  # pixels of a text line in the reduced query that is looked at
+_LINE_HEIGHT, _FINE_LINE_HEIGHT = 15.0, 30.0  # pixels of a text line in the reduced query that is looked at
 _MARGIN = 0.5  # around the frame, in line heights: the paper's edge and its shadow
+_SMALL_PRINT, _ROW = 0.5, 4  # its height in line heights, and how many marks of one size in a row it has
 _FRAME_POINTS = 24  # per side
 
 
@@ -31,12 +33,33 @@ def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: 
         return float("inf")
     height, width = grey.shape
     shown = cv2.fillPoly(np.zeros((height, width), np.uint8), [outline.round().astype(np.int32)], 1)
-    margin = 2 * round(_MARGIN * line_height) + 1
-    shown = cv2.dilate(shown, np.ones((margin, margin), np.uint8))
-    if shown.all():
-        return 0.0
+    margin = np.ones((2 * round(_MARGIN * line_height) + 1,) * 2, np.uint8)
+    beyond = cv2.dilate(shown, margin) == 0
     strokes = cv2.blur(stroke_strength(grey, line_height), (3, 3))
-    return float(strokes[shown == 0].max()) / max(typical, 1.0)
+    return float(strokes[beyond].max(initial=0)) / max(typical, 1.0)
+
+
+def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical: float) -> bool:
+    """Whether there is small print on the frame of what the proof shows, where neither the inside nor what is beyond is
+    compared because the paper ends there. ``typical``: as for :func:`ink_beyond_frame`."""
+    grey, factor, line_height = _reduced(query.grey, proof, alignment, _FINE_LINE_HEIGHT)
+    outline = (alignment.to_query(frame_outline(proof.image.shape)) + 0.5) * factor - 0.5
+    lines = (alignment.to_query(proof.quads.reshape(-1, 2)) + 0.5) * factor - 0.5
+    if not np.isfinite(outline).all() or not np.isfinite(lines).all() or np.abs(outline).max() > 1e6:
+        return True
+    shown = cv2.fillPoly(np.zeros(grey.shape, np.uint8), [outline.round().astype(np.int32)], 1)
+    margin = np.ones((2 * round(_MARGIN * line_height) + 1,) * 2, np.uint8)
+    rim = cv2.dilate(shown, margin) - cv2.erode(shown, margin)
+    cv2.fillPoly(rim, list(lines.reshape(-1, 4, 2).round().astype(np.int32)), 0)
+    if not rim.any():
+        return False
+    side = 2 * round(0.35 * _SMALL_PRINT * line_height) + 1
+    # Dark print and light print apart: the gaps between small letters are light strokes, and would join them.
+    return any(
+        looks_like_text((cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8)) > INK_BEYOND * typical) &
+                        (rim > 0), _SMALL_PRINT * line_height, _ROW)
+        for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)
+    )
 
 
 def stroke_strength(grey: np.ndarray, line_height: float) -> np.ndarray:
@@ -67,10 +90,12 @@ def frame_outline(shape: tuple[int, ...]) -> np.ndarray:
     return np.concatenate(sides)
 
 
-def _reduced(image: np.ndarray, proof: Proof, alignment: Alignment) -> tuple[np.ndarray, float, float]:
-    """``image`` (of the query) with text lines of about 15 pixels, never enlarged; the factor; the line height."""
+def _reduced(
+    image: np.ndarray, proof: Proof, alignment: Alignment, to: float = _LINE_HEIGHT
+) -> tuple[np.ndarray, float, float]:
+    """``image`` (of the query) with text lines of about ``to`` pixels, never enlarged; the factor; the line height."""
     height = float(np.percentile(proof.text_heights, 20)) * alignment.query_scale
-    factor = min(1.0, _LINE_HEIGHT / max(1.0, height))
+    factor = min(1.0, to / max(1.0, height))
     if factor > 0.9:
         return image, 1.0, height
     size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gateway.matching import DEFAULT_THRESHOLDS, Query, use_one_thread, verify
 from gateway.matching import verdict as module
@@ -327,3 +327,59 @@ def test_thresholds_are_a_choice(slip, proof):
     verdict = verify(proof, slip.draw(), slip.texts, strict)
     assert verdict.kind == "doubtful" and verdict.doubtful == tuple(range(len(slip.lines)))
     assert verify(proof, slip.draw(), slip.texts, replace(strict, doubtful_share=0.25)).kind == "different"
+
+
+def _with_print(page, slip, text, at, ink=(20, 20, 20)):
+    image = Image.fromarray(page)
+    ImageDraw.Draw(image).text(at, text, ink, slip.font(), anchor="lt")
+    return np.array(image)
+
+
+@pytest.mark.parametrize("ink", [(212, 212, 212), (180, 255, 180), (150, 255, 255), (255, 220, 100)])
+def test_pale_and_light_coloured_text_outside_the_lines_makes_another_page(page, proof, slip, ink):
+    verdict = verify(proof, _with_print(page, slip, "VOID 8642.97", (400, 440), ink), slip.texts)
+    assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
+@pytest.mark.parametrize("top", [515, 520])
+def test_small_print_on_the_edge_of_what_the_proof_shows_makes_another_page(page, proof, slip, top):
+    more = cv2.copyMakeBorder(page, 0, 20, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    assert verify(proof, more, slip.texts).kind == "same"
+    verdict = verify(proof, _with_print(more, replace(slip, size=12), "8642.97", (100, top)), slip.texts)
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+def test_text_added_beside_a_corrected_slanted_line_makes_another_page(slip):
+    wide = replace(slip, lines=tuple((f"Item {row} order 88{row}1-385 amount {row}23.40", 40, 30 + 110 * row)
+                                     for row in range(5)), width=900, height=620, size=26)
+    turn = cv2.getRotationMatrix2D((450, 310), 8, 0.8)
+
+    def turned(page: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(page, turn, (900, 620), flags=cv2.INTER_AREA, borderValue=(255, 255, 255))
+
+    proof = make_proof(turned(wide.draw()), cv2.transform(wide.boxes().reshape(1, -1, 2), turn).reshape(-1, 4, 2))
+    corrected = wide.with_text(2, wide.texts[2].replace("385", "386"))
+    assert verify(proof, turned(corrected.draw()), wide.texts).doubtful == (2,)
+    more = replace(corrected, lines=(*corrected.lines, ("+8.64", 380, 284)))
+    verdict = verify(proof, turned(more.draw()), wide.texts)
+    assert verdict.kind == "different" and "ink-outside" in verdict.reasons
+
+
+@pytest.mark.parametrize(("size", "before", "after"), [(9, "54,380", "54,360"), (12, "54,380", "54,360"),
+                                                       (12, "1.095", "1,095"), (14, "1.095", "1,095")])
+@pytest.mark.parametrize("blur", [0.0, 1.2])
+def test_small_print_in_one_line_with_large_is_never_taken_for_another(slip, size, before, after, blur):
+    beside = "rate 1.095 on 54,380 of VAT"
+
+    def drawn(small: str) -> np.ndarray:
+        page = replace(slip, lines=(*slip.lines[:12], slip.lines[13])).draw()
+        page = _with_print(page, replace(slip, size=40), "1095.65", (40, 390))
+        page = _with_print(page, replace(slip, size=size), small, (215, 408))
+        return cv2.GaussianBlur(page, (0, 0), blur) if blur else page
+
+    boxes = slip.boxes()
+    boxes[12] = [[36, 384], [440, 384], [440, 432], [36, 432]]
+    texts = [*slip.texts[:12], "1095.65 " + beside, slip.texts[13]]
+    proof = make_proof(drawn(beside), boxes)
+    verdict = verify(proof, drawn(beside.replace(before, after)), texts)
+    assert verdict.kind == "different" or 12 in verdict.doubtful
