@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.align import refine_homography
-from gateway.matching.coarse import NotAligned, Pair, coarse_alignment, local_scale, scaling
+from gateway.matching.coarse import NotAligned, coarse_alignment, local_scale, scaling
 from gateway.matching.pieces import Pieces
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
@@ -44,7 +44,7 @@ def in_frame_of(proof: Proof, query: Query) -> np.ndarray | None:
 
 
 def _seen(proof: Proof, query: Query) -> np.ndarray | None:
-    homography = coarse_alignment(Pair(proof, query))
+    homography = coarse_alignment(proof, query)
     grey, reduction = _no_finer(query.grey, local_scale(homography, proof.image.shape), MOST_FINENESS)
     homography, _ = refine_homography(proof.image, grey, reduction @ homography, Pieces.of(proof))
     if not np.isfinite(homography).all():
