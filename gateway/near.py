@@ -12,7 +12,8 @@ import numpy as np
 from gateway.archive import Archive
 from gateway.identity import hamming, options_suffix, perceptual_hash
 from gateway.matching import DEFAULT_THRESHOLDS, Query, Thresholds, Verdict, fingerprint, in_frame_of, verify
-from gateway.matching.index import Nominee
+from gateway.matching.canonical import as_filling_of
+from gateway.matching.index import Nominee, parse_entry_key
 from gateway.matching.proof import Proof
 from gateway.metrics import Metrics
 from gateway.nomination import Nominator
@@ -110,13 +111,16 @@ class NearMatcher:
                 continue
             if verdict.kind == "different" and "not-aligned" not in verdict.reasons:
                 crowded = False
-                waiting = self._second_look(proof, query) + waiting
+                waiting = self._second_look(found.record, proof, query) + waiting
 
-    def _second_look(self, proof: Proof, query: Query) -> list[Nominee]:
-        """Who else it may be, when the page of ``proof`` is likely to be another filling of its form."""
+    def _second_look(self, sibling: Record, proof: Proof, query: Query) -> list[Nominee]:
+        """Who else it may be, when ``sibling``, whose ``proof`` this is, seems to be another filling of its form."""
         page = in_frame_of(proof, query)
         look = fingerprint(page, perceptual_hash(page)) if page is not None else None
-        return self._nominator.nominate(look, NOMINEES) if look is not None else []
+        entry = parse_entry_key(sibling.index_key)
+        if look is None or entry is None:
+            return []
+        return self._nominator.nominate(as_filling_of(look, entry.fingerprint), NOMINEES)
 
     def _read_again(self, task: ReadingTask, doubt: _Doubt) -> NearMatch | None:
         settled = settle(

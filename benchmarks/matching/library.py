@@ -14,12 +14,12 @@ from benchmarks.matching.documents.page import Document, line_boxes, render
 from gateway.archive import Found
 from gateway.identity import perceptual_hash
 from gateway.matching import Fingerprint, fingerprint
-from gateway.matching.index import Index, Nominee
+from gateway.matching.index import Index, Nominee, entry_key
 from gateway.matching.proof import Proof, encode_proof
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
 from worker.types import Box, LineReading
 
-_NEVER = 2**40
+_NEVER = 2**36
 
 
 class Reader(Protocol):
@@ -100,7 +100,7 @@ class Library:
         return sizes
 
     def _read(self, id: str) -> Record:
-        document = self.document(id)
+        document, look = self.document(id), self._originals[id].look
         page = render(document)
         boxes: list[Box] = [tuple((float(x), float(y)) for x, y in quad) for quad in line_boxes(document)]
         readings = self._reader.read_lines(page, boxes) if self._reader else []
@@ -114,4 +114,5 @@ class Library:
             processing_time_ms=0.0,
             created_at=0.0,
             expires_at=_NEVER,
+            index_key=entry_key(id, look, _NEVER) if look is not None else "",
         )

@@ -26,6 +26,7 @@ from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, line_boxes, render
 from gateway.identity import perceptual_hash
 from gateway.matching import Fingerprint, Query, fingerprint, in_frame_of, use_one_thread
+from gateway.matching.canonical import as_filling_of
 from gateway.matching.index import CANONICAL_RADIUS, PHASH_RADIUS, Index
 from gateway.matching.proof import Proof, make_proof
 
@@ -122,23 +123,25 @@ def proof_of(kind: str, seed: int) -> Proof:
     return make_proof(render(document), line_boxes(document))
 
 
-def second_look(kind: str, seed: int, query: Query) -> Fingerprint | None:
+def second_look(form: Form, seed: int, query: Query) -> Fingerprint | None:
     """The fingerprint of a picture seen in the frame of the filling ``seed``."""
-    page = in_frame_of(proof_of(kind, seed), query)
-    return look_of(page) if page is not None else None
+    page = in_frame_of(proof_of(form.kind, seed), query)
+    look = look_of(page) if page is not None else None
+    return as_filling_of(look, form.looks[seed]) if look is not None else None
 
 
 def verified(form: Form, seed: int, query: Query, look: Fingerprint) -> list[int]:
     """The fillings that :class:`gateway.near.NearMatcher` would verify until it comes to ``seed``."""
     waiting = [int(nominee.id) for nominee in form.index.nominate(look, 0, VERIFIED + 1)]
     seen: list[int] = []
+    again = None
     while waiting and len(seen) < VERIFIED and seed not in seen:
         filling = waiting.pop(0)
         if filling in seen:
             continue
         seen.append(filling)
-        if len(seen) == 1 and filling != seed:
-            again = second_look(form.kind, filling, query)
+        if again is None and filling != seed and len(seen) < VERIFIED:
+            again = second_look(form, filling, query)
             if again is not None:
                 waiting = [int(nominee.id) for nominee in form.index.nominate(again, 0, VERIFIED)] + waiting
     return seen
@@ -160,7 +163,7 @@ def measure(form: Form, capture: str, documents: int, of: int) -> tuple[float, f
         drawn += seed in verified(form, seed, query, look)
         # Among so few the true one may come first at once; of many it would have been another.
         others = [int(nominee.id) for nominee in form.index.nominate(look, 0, 2) if nominee.id != str(seed)]
-        again = second_look(form.kind, others[0], query) if others else None
+        again = second_look(form, others[0], query) if others else None
         first.append(distances(form, seed, look))
         second.append(distances(form, seed, again) if again is not None else None)
     now = np.max([shares(form, found, name, of, 1) for found in (first, second) for name in ("fine", "framed")], axis=0)

@@ -71,6 +71,12 @@ def fingerprint(page: np.ndarray, phash: str) -> Fingerprint | None:
     )
 
 
+def as_filling_of(look: Fingerprint, sibling: Fingerprint) -> Fingerprint:
+    """``look``, of a page laid into the frame of ``sibling``, searched among what is near either, in no other turn: the
+    64-bit hashes of a photograph are poorer than those of any other filling of its form."""
+    return Fingerprint(sibling.phash, (look.canonical[0], sibling.canonical[0]), look.fine[:1] * 2, look.framed[:1] * 2)
+
+
 def _small_grey(page: np.ndarray) -> np.ndarray:
     scale = _SIDE / max(page.shape[:2])
     size = max(16, round(page.shape[1] * scale)), max(16, round(page.shape[0] * scale))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.identity import perceptual_hash
 from gateway.matching import Query, fingerprint, in_frame_of
+from gateway.matching.canonical import as_filling_of
 from gateway.matching.proof import make_proof
 
 
@@ -72,3 +73,12 @@ def test_it_never_raises(proof, height, width, seed):
     page = np.random.default_rng(seed).integers(0, 255, (height, width, 3)).astype(np.uint8)
     seen = in_frame_of(proof, Query(page))
     assert seen is None or seen.ndim == 3
+
+
+def test_it_is_searched_among_what_is_near_either(page, sibling):
+    seen, other = look(tilted(page)), look(sibling.draw())
+    both = as_filling_of(seen, other)
+    assert both.phash == other.phash
+    assert both.canonical == (seen.canonical[0], other.canonical[0])
+    assert both.fine == seen.fine[:1] * 2
+    assert both.framed == seen.framed[:1] * 2
