@@ -13,7 +13,12 @@ MOST_MARKS = 4000
 def looks_like_text(strokes: np.ndarray, line_height: float, least: int) -> bool:
     """Whether ``least`` marks of one size stand in a row in ``strokes`` (bool (h, w)), or so many marks that there may
     be such a row. ``line_height``: pixels."""
-    count, _, facts, centres = cv2.connectedComponentsWithStats(strokes.astype(np.uint8))
+    mask = strokes.astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)  # mostly there is nothing, or little
+    if max(width, height) < 0.3 * line_height:
+        return False
+    found = np.ascontiguousarray(mask[y:y + height, x:x + width])
+    count, _, facts, centres = cv2.connectedComponentsWithStats(found)
     sizes = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
     marks = (sizes > 0.3 * line_height) & (sizes < 3 * line_height)
     marks[0] = False

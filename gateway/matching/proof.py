@@ -41,7 +41,10 @@ comparison does."""
 X_HEIGHTS = 1.3
 """Letters without ascenders are this much lower than others of their size: only lower print is smaller print."""
 LEADERS = 0.15
-"""Lower rows of marks, as a share of the line's height, are points and dashes."""
+"""Lower rows of marks, as a share of the line's height, are points and dashes ..."""
+ASTERISKS, FLOATING = 0.45, 0.75
+"""... and those lower than the first of these that end above the second are asterisks or primes. Small print stands on
+the line."""
 
 _MAGIC = b"OCRproof"
 _VERSION = 2
@@ -186,7 +189,9 @@ def _least_height(ink: np.ndarray, low: int, high: int) -> float:
     heights = []
     for left, right in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         filled = np.flatnonzero(inked[:, left + 1:right + 1].any(axis=1))
-        heights.append(float(filled[-1] - filled[0] + 1))
+        height = float(filled[-1] - filled[0] + 1)
+        is_mark = height < ASTERISKS * len(inked) and filled[-1] < FLOATING * len(inked)
+        heights.append(float(len(inked)) if is_mark else height)
     if len(heights) < 3:
         return float(high - low + 1)
     highest = np.maximum.reduce([heights[:-2], heights[1:-1], heights[2:]])
