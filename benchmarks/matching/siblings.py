@@ -162,8 +162,9 @@ def measure(form: Form, capture: str, documents: int, of: int) -> tuple[float, f
             continue
         drawn += seed in verified(form, seed, query, look)
         # Among so few the true one may come first at once; of many it would have been another.
-        others = [int(nominee.id) for nominee in form.index.nominate(look, 0, 2) if nominee.id != str(seed)]
-        again = second_look(form, others[0], query) if others else None
+        others = [int(nominee.id) for nominee in form.index.nominate(look, 0, VERIFIED) if nominee.id != str(seed)]
+        looks = (second_look(form, other, query) for other in others[:VERIFIED - 1])
+        again = next((found for found in looks if found is not None), None)
         first.append(distances(form, seed, look))
         second.append(distances(form, seed, again) if again is not None else None)
     now = np.max([shares(form, found, name, of, 1) for found in (first, second) for name in ("fine", "framed")], axis=0)
