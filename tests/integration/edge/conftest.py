@@ -238,7 +238,8 @@ class Edge:
 
     def cached_files(self, entry: str) -> list[Path]:
         """The cache's files that hold ``entry``: an id, its rendering, its coding."""
-        files = (path for path in (self.folder / "state" / "cache").rglob("*") if path.is_file())
+        # One with a suffix is being written, and soon has another name.
+        files = (path for path in (self.folder / "state" / "cache").rglob("*") if path.is_file() and not path.suffix)
         return [path for path in files if f"/{entry}\n".encode() in path.read_bytes()[:1024]]
 
     def log(self) -> list[dict[str, object]]:
