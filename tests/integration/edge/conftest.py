@@ -211,6 +211,12 @@ class Edge:
         finally:
             connection.close()
 
+    def fetch_until_hit(self, path: str, headers: dict[str, str] | None = None) -> None:
+        """Have ``path`` cached. Whoever gets an answer first may ask again before nginx has filed it."""
+        deadline = time.monotonic() + 10
+        while self.get(path, headers=headers).word != "HIT":
+            assert time.monotonic() < deadline, "it is not cached"
+
     def send(self, request: bytes, method: str = "GET") -> Reply:
         """Send exactly these bytes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:

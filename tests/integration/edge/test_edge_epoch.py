@@ -27,8 +27,7 @@ def filled(edge, origin, packed, count: int) -> list[str]:
     for address in addresses:
         origin.answers[address] = packed(b"secret" * 200)
         for coding in ("gzip", "identity"):
-            edge.get(address, headers={"Accept-Encoding": coding})
-            assert edge.get(address, headers={"Accept-Encoding": coding}).word == "HIT"
+            edge.fetch_until_hit(address, {"Accept-Encoding": coding})
     return addresses
 
 

@@ -13,8 +13,7 @@ from gateway.purge import ENTRIES, RENDERINGS, EdgePurger, PurgeFailed
 def fill(edge, origin, live, address):
     for rendering in RENDERINGS:
         origin.answers[address + rendering] = live(b"secret" + rendering.encode())
-        edge.get(address + rendering)
-        assert edge.get(address + rendering).word == "HIT"
+        edge.fetch_until_hit(address + rendering)
 
 
 def empty(origin, address):
