@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     match_least_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.13,
+        le=0.15,
         description="Stroke residual a line may have on the cleanest page; lower: more lines are read again.",
     )
     match_most_limit: float | None = Field(
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     match_least_ideograph_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.115,
+        le=0.13,
         description="`OCR_MATCH_LEAST_LIMIT` for lines with ideographs, some of which differ in one short stroke.",
     )
     match_most_ideograph_limit: float | None = Field(

@@ -149,10 +149,7 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
     doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
     wary = np.union1d(doubtful, np.flatnonzero(~(comparison.residual <= limits.strict)))
-    altered = np.flatnonzero(comparison.residual > max(
-        thresholds.altered_limits * float(limits.same.max()),
-        thresholds.altered_noise * float(np.median(comparison.residual)),
-    ))
+    altered = altered_lines(comparison.residual, float(limits.same.max()), thresholds)
     differing = int((comparison.residual > thresholds.clear_difference).sum())
     if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
@@ -197,6 +194,15 @@ def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds:
     strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
     height = np.where(ideographs, thresholds.least_query_ideograph_height, thresholds.least_query_height)
     return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, height)))
+
+
+def altered_lines(residual: np.ndarray, limit: float, thresholds: Thresholds) -> np.ndarray:
+    """int (m,): the lines whose ``residual`` (n,) no poor picture explains. ``limit``: the page's largest."""
+    least = thresholds.altered_limits * limit
+    # The median of one or two lines is no noise: an altered line is half of it itself.
+    if len(residual) > 2:
+        least = max(least, thresholds.altered_noise * float(np.median(residual)))
+    return np.flatnonzero(residual > least)
 
 
 def has_ideographs(text: str) -> bool:

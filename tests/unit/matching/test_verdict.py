@@ -15,7 +15,7 @@ from gateway.matching import DEFAULT_THRESHOLDS, Query, use_one_thread, verify
 from gateway.matching import verdict as module
 from gateway.matching.compare import Comparison
 from gateway.matching.proof import make_proof
-from gateway.matching.verdict import agrees_as_a_whole, has_ideographs, line_limits
+from gateway.matching.verdict import agrees_as_a_whole, altered_lines, has_ideographs, line_limits
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -383,3 +383,13 @@ def test_small_print_in_one_line_with_large_is_never_taken_for_another(slip, siz
     proof = make_proof(drawn(beside), boxes)
     verdict = verify(proof, drawn(beside.replace(before, after)), texts)
     assert verdict.kind == "different" or 12 in verdict.doubtful
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 8])
+def test_an_altered_line_stands_out_however_few_lines_there_are(others):
+    residual = np.float32([0.6, *[0.05] * others])
+    assert altered_lines(residual, 0.15, DEFAULT_THRESHOLDS).tolist() == [0]
+
+
+def test_no_line_of_an_evenly_poor_picture_is_altered():
+    assert not len(altered_lines(np.float32([0.3, 0.25, 0.4, 0.28]), 0.15, DEFAULT_THRESHOLDS))
