@@ -184,11 +184,6 @@ def crop_to_ink(ink: np.ndarray, tail: float = 0.004) -> np.ndarray:
     return ink[top:bottom, left:right] if right - left > 20 and bottom - top > 20 else ink
 
 
-def dct_hash(image: np.ndarray, side: int) -> bytes:
-    """``side`` ** 2 bits: which of the lowest DCT coefficients of ``image`` (float32 (h, w)) exceed their median."""
-    return _packed(_block(_reduced(image, 4 * side), side))
-
-
 def _turned_blocks(image: np.ndarray, side: int) -> list[np.ndarray]:
     """The lowest DCT coefficients, float32 (side, side), of ``image`` in its four turns."""
     small = _reduced(image, 4 * side)
