@@ -17,7 +17,8 @@ from gateway.matching.index import Nominee, parse_entry_key
 from gateway.matching.proof import Proof
 from gateway.metrics import Metrics
 from gateway.nomination import Nominator
-from gateway.readers.base import Readings, ReadingTask
+from gateway.readers.base import Readings
+from gateway.reading import ReadingTask
 from gateway.record import Match, PageLine, Record
 from gateway.rereading import settle
 from worker.types import Box
@@ -85,13 +86,11 @@ class NearMatcher:
                 yield found
 
     def _verdicts(self, task: ReadingTask) -> Iterator[tuple[Record, Verdict]]:
-        page = task.document.pages[0]
-        look = fingerprint(page, task.facts.phash)
-        if look is None:
+        if task.look is None:
             return
-        query = Query(page)
+        query = Query(task.document.pages[0])
         # One more than can be verified tells whether there is a choice to be made better.
-        waiting = self._nominator.nominate(look, NOMINEES + 1)
+        waiting = self._nominator.nominate(task.look, NOMINEES + 1)
         crowded, verified = len(waiting) > NOMINEES, set[str]()
         while waiting and len(verified) < NOMINEES:
             nominee = waiting.pop(0)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from gateway.archive import Archive
 from gateway.errors import ReadingTimedOut
 from gateway.identity import Options, perceptual_hash, pixel_digest
 from gateway.image import Document
-from gateway.matching import fingerprint
+from gateway.matching import Fingerprint, fingerprint
 from gateway.matching.index import entry_key
 from gateway.matching.proof import encode_proof
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
@@ -69,25 +70,41 @@ def image_facts(document: Document) -> ImageFacts:
     )
 
 
+@dataclass(frozen=True)
+class ReadingTask:
+    """One upload to be read: its bytes, and the same decoded; asked for at ``asked_at`` (POSIX seconds)."""
+
+    result_id: str
+    upload: bytes
+    document: Document
+    facts: ImageFacts
+    options: Options
+    asked_at: float
+
+    @cached_property
+    def look(self) -> Fingerprint | None:
+        """What nominates known documents for this one, and this one for others; ``None`` when nothing is to."""
+        if self.document.page_count != 1 or self.options.layout != "auto":  # whole single pages only
+            return None
+        return fingerprint(self.document.pages[0], self.facts.phash)
+
+
 def read_and_store(
-    result_id: str,
-    document: Document,
-    facts: ImageFacts,
-    options: Options,
+    task: ReadingTask,
     reader: PageReader,
     archive: Archive,
     *,
     ttl: int,
     timeout: float,
-    asked_at: float,
     progress: Progress = lambda done, total: None,
 ) -> Reading:
     """Read every page within ``timeout`` seconds, and keep the result for ``ttl`` seconds from now.
 
-    A result that was deleted after ``asked_at`` (POSIX seconds) is not kept. Raises a
-    :class:`gateway.errors.Refusal` when the reading fails; then nothing is stored.
+    A result that was deleted after it was asked for is not kept. Raises a :class:`gateway.errors.Refusal` when the
+    reading fails; then nothing is stored.
     """
     started = time.monotonic()
+    document, options = task.document, task.options
     lines: list[PageLine] = []
     for done, (number, page) in enumerate(zip(document.numbers, document.pages, strict=True)):
         progress(done, len(document.pages))
@@ -102,12 +119,12 @@ def read_and_store(
     now = time.time()
     expires_at = int(now) + ttl
 
-    proof, index_key = _what_a_match_needs(result_id, document, lines, facts, options, expires_at)
+    proof, index_key = _what_a_match_needs(task, lines, expires_at)
     record = Record(
-        id=result_id,
+        id=task.result_id,
         lines=tuple(lines),
-        image=facts,
-        match=Match("none", result_id),
+        image=task.facts,
+        match=Match("none", task.result_id),
         engine=reader.engine,
         processing_time_ms=elapsed * 1000,
         created_at=now,
@@ -117,11 +134,11 @@ def read_and_store(
     )
     try:
         archive.save_reading(record, thumbnail(document.pages[0]), proof, options)
-        if archive.was_deleted_since(result_id, asked_at):
-            archive.delete(result_id)
+        if archive.was_deleted_since(task.result_id, task.asked_at):
+            archive.delete(task.result_id)
             return Reading(record, stored=False)
     except StoreError as error:
-        log.error("result %s… could not be stored: %s", result_id[:8], error)
+        log.error("result %s… could not be stored: %s", task.result_id[:8], error)
         return Reading(record, stored=False)
     return Reading(record, stored=True)
 
@@ -136,25 +153,11 @@ def warm_up() -> None:
     thumbnail(page)
 
 
-def can_be_matched(document: Document, options: Options) -> bool:
-    """Whether copies of ``document`` can be recognised by their look: whole single pages only."""
-    return document.page_count == 1 and options.layout == "auto"
-
-
 def _what_a_match_needs(
-    result_id: str,
-    document: Document,
-    lines: Sequence[PageLine],
-    facts: ImageFacts,
-    options: Options,
-    expires_at: int,
+    task: ReadingTask, lines: Sequence[PageLine], expires_at: int
 ) -> tuple[bytes | None, str]:
     """The proof and the key of the nomination entry; neither for a document that nominates nothing."""
-    if not lines or not can_be_matched(document, options):
-        return None, ""
-    page = document.pages[0]
-    look = fingerprint(page, facts.phash)
-    if look is None:
+    if not lines or task.look is None:
         return None, ""
     boxes = np.array([line.box for line in lines], np.float32)
-    return encode_proof(page, boxes), entry_key(result_id, look, expires_at)
+    return encode_proof(task.document.pages[0], boxes), entry_key(task.result_id, task.look, expires_at)

@@ -23,8 +23,8 @@ from gateway.metrics import Metrics
 from gateway.near import NearMatcher
 from gateway.nomination import Nominator
 from gateway.purge import EdgePurger, PurgeFailed
-from gateway.readers.base import Readings, ReadingTask, no_progress
-from gateway.reading import Progress, can_be_matched, image_facts
+from gateway.readers.base import Readings, no_progress
+from gateway.reading import Progress, ReadingTask, image_facts
 from gateway.record import Match, PageLine, Record
 from gateway.shadow import Shadow
 from gateway.singleflight import SingleFlight
@@ -170,7 +170,7 @@ class Service:
             outcome = self._same_pixels(task, found)
             if outcome:
                 return outcome
-        if mode == "near" and self._near is not None and can_be_matched(document, options):
+        if mode == "near" and self._near is not None:
             outcome = self._near_match(task, self._near)
             if outcome:
                 return outcome

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from gateway.agreement import agreement
 from gateway.errors import Overloaded, Refusal
 from gateway.metrics import Metrics
-from gateway.readers.base import Readings, ReadingTask
+from gateway.readers.base import Readings
+from gateway.reading import ReadingTask
 from gateway.record import Record
 from worker import memory
 

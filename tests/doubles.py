@@ -18,8 +18,8 @@ from gateway.metrics import Metrics
 from gateway.near import NearMatcher
 from gateway.nomination import Nominator
 from gateway.purge import EdgePurger
-from gateway.readers.base import ReadingTask, no_progress
-from gateway.reading import Reading, read_and_store
+from gateway.readers.base import no_progress
+from gateway.reading import Reading, ReadingTask, read_and_store
 from gateway.record import EngineFacts
 from gateway.service import Service
 from gateway.shadow import Shadow
@@ -130,15 +130,7 @@ class ScriptedReadings:
 
     def obtain(self, task: ReadingTask, progress=no_progress) -> Reading:
         return read_and_store(
-            task.result_id,
-            task.document,
-            task.facts,
-            task.options,
-            self.reader,
-            self._archive,
-            ttl=self._ttl,
-            timeout=10, asked_at=task.asked_at,
-            progress=progress,
+            task, self.reader, self._archive, ttl=self._ttl, timeout=10, progress=progress
         )
 
     def reread(self, task: ReadingTask, boxes) -> list[LineReading]:

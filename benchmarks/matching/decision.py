@@ -17,7 +17,7 @@ from gateway.matching import Fingerprint, Verdict
 from gateway.matching.index import Nominee
 from gateway.matching.proof import Proof
 from gateway.near import NearMatcher
-from gateway.readers.base import ReadingTask
+from gateway.reading import ReadingTask
 from gateway.record import ImageFacts, Record
 from worker.types import Box, LineReading
 

@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.identity import Options
-from gateway.image import Document
-from gateway.reading import Progress, Reading
-from gateway.record import ImageFacts
+from gateway.reading import Progress, Reading, ReadingTask
 from worker.types import Box, Line, LineReading
-
-
-@dataclass(frozen=True, slots=True)
-class ReadingTask:
-    """One upload to be read: its bytes, and the same decoded; asked for at ``asked_at`` (POSIX seconds)."""
-
-    result_id: str
-    upload: bytes
-    document: Document
-    facts: ImageFacts
-    options: Options
-    asked_at: float
 
 
 def no_progress(done: int, total: int) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from gateway.archive import Archive
 from gateway.config import Settings
 from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut
-from gateway.readers.base import ReadingTask, no_progress
-from gateway.reading import Progress, Reading, read_and_store
+from gateway.readers.base import no_progress
+from gateway.reading import Progress, Reading, ReadingTask, read_and_store
 from gateway.record import EngineFacts
 from worker.constraints import Constraints
 from worker.errors import ReaderBusy, ReaderFailed, ReaderTimeout
@@ -90,16 +90,7 @@ class LocalReadings:
 
     def obtain(self, task: ReadingTask, progress: Progress = no_progress) -> Reading:
         return read_and_store(
-            task.result_id,
-            task.document,
-            task.facts,
-            task.options,
-            self._reader,
-            self._archive,
-            ttl=self._ttl,
-            timeout=self._timeout,
-            asked_at=task.asked_at,
-            progress=progress,
+            task, self._reader, self._archive, ttl=self._ttl, timeout=self._timeout, progress=progress
         )
 
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:

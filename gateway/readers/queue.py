@@ -25,9 +25,9 @@ from redis.retry import Retry
 from gateway.archive import Archive, tenant_prefix
 from gateway.config import Settings
 from gateway.errors import Overloaded, ReadingFailed, ReadingTimedOut, Refusal, StoreUnavailable
-from gateway.readers.base import ReadingTask, no_progress
+from gateway.readers.base import no_progress
 from gateway.readers.job_table import NAMESPACE, QUEUE, JobTable, flight_key
-from gateway.reading import Progress, Reading
+from gateway.reading import Progress, Reading, ReadingTask
 from gateway.record import Record
 from gateway.store.base import StoreError
 from gateway.store.redis import RedisGuard

@@ -23,7 +23,7 @@ from gateway.image import ImageLimits, PageRange, decode
 from gateway.readers import queue
 from gateway.readers.job_table import QUEUE, JobTable
 from gateway.readers.local import PooledPageReader
-from gateway.reading import image_facts, read_and_store
+from gateway.reading import ReadingTask, image_facts, read_and_store
 from gateway.store.base import Store
 
 log = logging.getLogger(__name__)
@@ -93,16 +93,15 @@ class QueueWorker:
     def _read(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
         options = Options(**arguments["options"])
         document = decode(upload, self._limits, PageRange.parse(options.pages) if options.pages else None)
+        task = ReadingTask(
+            arguments["result_id"], upload, document, image_facts(document), options, arguments["asked_at"]
+        )
         reading = read_and_store(
-            arguments["result_id"],
-            document,
-            image_facts(document),
-            options,
+            task,
             self._reader,
             self._archive.within(arguments.get("tenant", "")),
             ttl=self._ttl,
             timeout=_left(arguments["deadline"]),
-            asked_at=arguments["asked_at"],
             progress=lambda done, total: self._report(job, done, total),
         )
         # What is stored can be deleted there; no second copy of it lies about here.

@@ -21,10 +21,9 @@ from gateway.identity import Options, result_id
 from gateway.image import ImageLimits, decode
 from gateway.readers import job_table, queue
 from gateway.readers import worker as queue_worker
-from gateway.readers.base import ReadingTask
 from gateway.readers.queue import QueuedReadings
 from gateway.readers.worker import QueueWorker
-from gateway.reading import Reading, image_facts
+from gateway.reading import Reading, ReadingTask, image_facts
 from gateway.store.base import StoreError
 from gateway.store.redis import RedisStore
 from gateway.store.sqlite import SQLiteStore
