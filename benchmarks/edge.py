@@ -29,11 +29,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.purge import EdgePurger
 
@@ -71,8 +72,9 @@ def invoice_record(lines: int = 60) -> bytes:
 
 
 @contextlib.contextmanager
-def gateway(body: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Answers every look-up with ``body``, in gzip where that is taken; yields its port and the addresses asked for."""
+def gateway(body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[int, list[str]]]:
+    """Answers every look-up with ``body``, in gzip where that is taken, and ``headers``; yields its port and the
+    addresses asked for."""
     asked: list[str] = []
     packed = gzip.compress(body, 6, mtime=0)
 
@@ -91,6 +93,8 @@ def gateway(body: bytes) -> Iterator[tuple[int, list[str]]]:
             self.send_header("Cache-Control", "public")
             self.send_header("Expires", formatdate(time.time() + 3600, usegmt=True))
             self.send_header("ETag", '"benchmark"')
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 

@@ -14,7 +14,6 @@ import argparse
 import base64
 import contextlib
 import hashlib
-import http.server
 import json
 import os
 import re
@@ -25,17 +24,25 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from email.utils import formatdate
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.edge import CONNECTIONS, RENDER, THREADS, Run, free_ports, invoice_record, middle, wait_until_up
+from benchmarks.edge import (
+    CONNECTIONS,
+    RENDER,
+    THREADS,
+    Run,
+    free_ports,
+    gateway,
+    invoice_record,
+    middle,
+    wait_until_up,
+)
 from gateway.signing import Signer
 from gateway.tenants import key_digest, new_api_key
 
@@ -71,37 +78,6 @@ location = /.allowed {
     proxy_ignore_headers Cache-Control Expires;
 }
 """
-
-
-@contextlib.contextmanager
-def gateway(body: bytes) -> Iterator[int]:
-    """Answers every look-up with ``body``, released for edges that check links; yields its port."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "public")
-            self.send_header("OCR-Edge-Cache-Control", "public")
-            self.send_header("Expires", formatdate(time.time() + 3600, usegmt=True))
-            self.send_header("ETag", '"benchmark"')
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextlib.contextmanager
@@ -205,7 +181,8 @@ def main() -> int:
     key, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
     try:
         with (
-            gateway(body) as port,
+            # Released for edges that check links.
+            gateway(body, {"OCR-Edge-Cache-Control": "public"}) as (port, _),
             edge(folder / "off", port, "off") as (opened, opened_master),
             edge(folder / "edge", port, "edge") as (keyed, keyed_master),
         ):

@@ -7,6 +7,7 @@ it was given. A killed test run takes its servers along (``setpriv --pdeathsig``
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +32,22 @@ _START_ATTEMPTS = 3
 _REDIS_READY_SECONDS = 10.0
 # SeaweedFS is up after 3 s; its very first write may wait for a volume.
 _S3_READY_SECONDS = 60.0
+
+
+class HttpDouble:
+    """Something that answers HTTP with ``handler``, on ``url``, until it is closed."""
+
+    def __init__(self, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 class ServerFailed(RuntimeError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import threading
 import time
 
 import pytest
@@ -13,11 +12,12 @@ import pytest
 from gateway.cdn import HttpCdn, tag_headers
 from gateway.config import SettingsError, load_settings
 from gateway.purge import RENDERINGS, EdgePurger, PurgeFailed, open_purger
+from tests.servers import HttpDouble
 
 ID = "ab" * 32
 
 
-class Api:
+class Api(HttpDouble):
     """A CDN's purge API; confirms unless told otherwise."""
 
     def __init__(self) -> None:
@@ -41,17 +41,8 @@ class Api:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.url = f"{self.base}/zones/z/purge_cache"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
+        self.base, self.url = self.url, f"{self.url}/zones/z/purge_cache"
 
 
 @pytest.fixture

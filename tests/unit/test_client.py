@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,13 +21,14 @@ from hypothesis import strategies as st
 from gateway.client import Client, ClientError, fingerprint
 from gateway.identity import Options, result_id
 from gateway.image import PageRange
+from tests.servers import HttpDouble
 from worker.constraints import parse_charset, parse_lexicon
 
 ROOT = Path(__file__).parents[2]
 RESULT = {"id": "x", "text": "1280.00", "lines": [], "match": {"kind": "none"}}
 
 
-class Gateway:
+class Gateway(HttpDouble):
     """Answers by a script: a list of ``(status, headers, body)`` for each ``METHOD path``; the last one repeats."""
 
     def __init__(self) -> None:
@@ -58,20 +58,11 @@ class Gateway:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
+        super().__init__(Handler)
 
     @property
     def asked(self) -> list[str]:
         return [f"{method} {path}" for method, path, _, _ in self.seen]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
 from gateway.purge import ENTRIES, EdgePurger, PurgeFailed
+from tests.servers import HttpDouble
 
 ID = "ab" * 32
 
 
-class Edge:
+class Edge(HttpDouble):
     """Confirms everything, unless told otherwise."""
 
     def __init__(self) -> None:
@@ -54,16 +54,7 @@ class Edge:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture
