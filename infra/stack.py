@@ -30,6 +30,7 @@ from typing import Any
 
 import redis
 import yaml
+from compose_file import ComposeError, chosen, interpolate, required_variables, seconds
 
 INFRA = Path(__file__).resolve().parent
 COMPOSE = INFRA / "compose.yaml"
@@ -38,70 +39,12 @@ HEALTHY_SECONDS = 120.0
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0  # Docker's, where the file says nothing
 
-_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<other>[^}]*))?\})")
-
 # SeaweedFS tells all it does at its information level.
 _CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d")
 
 
 class StackError(RuntimeError):
     """The stack could not be started, or did not stay up."""
-
-
-def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
-    """``value`` with Compose's ``${NAME}``, ``${NAME:-default}`` and ``${NAME:?message}`` filled in, at any depth."""
-    if isinstance(value, dict):
-        return {key: interpolate(inner, variables) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [interpolate(inner, variables) for inner in value]
-    if not isinstance(value, str):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        if match[0] == "$$":
-            return "$"
-        given = variables.get(match["name"])
-        how = match["how"] or ""
-        if given is not None and not (how.startswith(":") and given == ""):
-            return given
-        if how.endswith("?"):
-            raise StackError(f"{match['name']}: {match['other']}")
-        return match["other"] or ""
-
-    return _VARIABLE.sub(fill, value)
-
-
-def chosen(services: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    """The services that Compose starts: those without a profile, and those of the profiles in ``COMPOSE_PROFILES``.
-
-    What they depend on and is not among them is left out, as ``required: false`` has it.
-    """
-    profiles = set(variables.get("COMPOSE_PROFILES", "").split(","))
-    found = {
-        name: service
-        for name, service in services.items()
-        if not service.get("profiles") or profiles & set(service["profiles"])
-    }
-    for name, service in found.items():
-        waits = service.get("depends_on", {})
-        if absent := [other for other, how in waits.items() if other not in found and how.get("required", True)]:
-            raise StackError(f"{name} depends on {', '.join(absent)}, which is not started")
-        if waits:
-            found[name] = service | {"depends_on": {other: how for other, how in waits.items() if other in found}}
-    return found
-
-
-def required_variables(text: str) -> set[str]:
-    """The variables without which Compose refuses the file."""
-    return {match["name"] for match in _VARIABLE.finditer(text) if (match["how"] or "").endswith("?")}
-
-
-def seconds(duration: str) -> float:
-    """A Compose duration such as ``1m30s``."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)", duration)
-    if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise StackError(f"{duration!r} is no duration")
-    return sum(float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
 
 
 def free_ports(count: int) -> list[int]:
@@ -423,7 +366,7 @@ def main() -> int:
                 print(f"ready on {stack.url}", flush=True)
             while not stop.wait(POLL_SECONDS):
                 stack.check()
-        except StackError as error:
+        except (ComposeError, StackError) as error:
             print(f"stack: {error}", file=sys.stderr, flush=True)
             return 1
         finally:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import compose_file
 import pytest
 import yaml
 from edge_config import settings
 
 from gateway.config import Settings
-from infra import stack
 
 ROOT = Path(__file__).resolve().parents[3]
 INFRA = ROOT / "infra"
@@ -20,7 +20,7 @@ INFRA = ROOT / "infra"
 
 TEXT = (INFRA / "compose.yaml").read_text(encoding="utf-8")
 SECRETS = {"REDIS_PASSWORD": "r", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s"}
-SERVICES = stack.interpolate(yaml.safe_load(TEXT), SECRETS)["services"]
+SERVICES = compose_file.interpolate(yaml.safe_load(TEXT), SECRETS)["services"]
 PINNED = re.compile(r"[a-z0-9/._-]+:\d+\.\d+[\w.-]*")
 
 
@@ -172,7 +172,7 @@ def test_containers_write_only_where_they_may(name, service):
 
 def test_secrets_have_no_default_and_are_in_the_example():
     example = (INFRA / ".env.example").read_text(encoding="utf-8")
-    assert stack.required_variables(TEXT) == SECRETS.keys()
+    assert compose_file.required_variables(TEXT) == SECRETS.keys()
     for variable in SECRETS:
         assert re.search(rf"^{variable}=$", example, re.MULTILINE)
 
@@ -190,8 +190,9 @@ def test_every_variable_is_in_the_example_with_its_default():
 
 
 def test_compose_refuses_to_start_without_secrets():
-    with pytest.raises(stack.StackError, match="set it in"):
-        stack.interpolate(yaml.safe_load(TEXT), {"S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "REDIS_PASSWORD": ""})
+    with pytest.raises(compose_file.ComposeError, match="set it in"):
+        secrets = {"S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "REDIS_PASSWORD": ""}
+        compose_file.interpolate(yaml.safe_load(TEXT), secrets)
 
 
 def test_the_docker_images_are_those_of_the_tests():
@@ -212,8 +213,8 @@ def test_serving_images_are_built_from_the_wheel_without_pytorch(file):
     assert (INFRA / "docker" / f"{file}.dockerignore").exists()
 
 
-LEVELS = stack.chosen(
-    stack.interpolate(yaml.safe_load(TEXT), SECRETS | yaml.safe_load(TEXT)["x-levels"])["services"],
+LEVELS = compose_file.chosen(
+    compose_file.interpolate(yaml.safe_load(TEXT), SECRETS | yaml.safe_load(TEXT)["x-levels"])["services"],
     yaml.safe_load(TEXT)["x-levels"],
 )
 
@@ -239,6 +240,6 @@ def test_every_cache_of_two_levels_is_purged_and_the_shields_first():
 
 
 def test_one_level_is_what_starts_by_itself():
-    services = stack.chosen(SERVICES, {})
+    services = compose_file.chosen(SERVICES, {})
     assert {"edge-2", "shield-1", "shield-2"} & services.keys() == set()
     assert services["edge"]["depends_on"].keys() == {"gateway"}

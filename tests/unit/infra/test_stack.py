@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compose_file
 import pytest
 
 from infra import stack
@@ -23,24 +24,24 @@ from infra import stack
     ],
 )
 def test_variables_are_filled_in_as_compose_does(written, read):
-    assert stack.interpolate(written, {"A": "1", "EMPTY": ""}) == read
+    assert compose_file.interpolate(written, {"A": "1", "EMPTY": ""}) == read
 
 
 @pytest.mark.parametrize("written", ["${B:?needed}", "${B?needed}", "${EMPTY:?needed}"])
 def test_a_required_variable_is_required(written):
-    with pytest.raises(stack.StackError, match="needed"):
-        stack.interpolate(written, {"EMPTY": ""})
+    with pytest.raises(compose_file.ComposeError, match="needed"):
+        compose_file.interpolate(written, {"EMPTY": ""})
 
 
 @pytest.mark.parametrize(("text", "value"), [("5s", 5), ("1m30s", 90), ("500ms", 0.5), ("1h", 3600), ("1.5s", 1.5)])
 def test_durations(text, value):
-    assert stack.seconds(text) == pytest.approx(value)
+    assert compose_file.seconds(text) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 s", "s", "5x"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(stack.StackError):
-        stack.seconds(text)
+    with pytest.raises(compose_file.ComposeError):
+        compose_file.seconds(text)
 
 
 def test_addresses_and_folders_are_replaced_and_nothing_else(tmp_path):
