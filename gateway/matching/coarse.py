@@ -1,7 +1,8 @@
 """Where on a picture is the page: a first map, right to a few pixels.
 
-Plain scaling in one of the four turns where the aspects agree, or matched features; the thumbnails' correlation says
-which is better. All maps lead from proof pixels to the prepared query's pixels.
+Plain scaling in one of the four turns where the aspects agree, or matched features; the correlation of the thumbnails,
+without the light that fell on them, says which is better. All maps lead from proof pixels to the prepared query's
+pixels.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.proof import Proof
-from gateway.matching.query import Features, Query, orb_features
+from gateway.matching.query import FEATURE_SIDE, Features, Query, orb_features
 
 ASPECT_TOLERANCE = 0.02
 SURE_CORRELATION = 0.93
@@ -20,6 +21,7 @@ LEAST_CORRELATION = 0.25
 LEAST_INLIERS = 12
 
 _PROOF_THUMBNAIL = 320
+_SHADE = 31  # pixels of a thumbnail: wider than what is printed close together, narrower than a shadow
 _FEATURE_SIDE = 900
 
 
@@ -33,15 +35,15 @@ class NotAligned(Exception):
 
 def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
     """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails."""
-    thumbnail = _blurred_thumbnail(proof.image)
+    thumbnail = _shadeless_thumbnail(proof.image)
     best, best_score = None, -1.0
     for homography in scaled_turns(proof.image.shape, query.grey.shape):
         score = _correlation(thumbnail, proof, query, homography)
         if score > best_score:
             best, best_score = homography, score
     if best_score < SURE_CORRELATION:
-        homography = homography_of_features(orb_features(proof.image, _FEATURE_SIDE), query.features)
-        if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
+        homography = _by_features(proof, query)
+        if homography is not None:
             score = _correlation(thumbnail, proof, query, homography)
             if score > best_score:
                 best, best_score = homography, score
@@ -68,6 +70,18 @@ def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
         matrix = np.array([[0, 1, 0], [-1, 0, width - 1], [0, 0, 1.0]]) @ matrix
         width, height = height, width
     return matrix
+
+
+def _by_features(proof: Proof, query: Query) -> np.ndarray | None:
+    """float64 (3, 3): the first plausible map by features. Those of two pictures are alike only where a character is of
+    a like size in both: of a small proof the query is first seen as small, as if the page filled it."""
+    side = min(_FEATURE_SIDE, max(proof.image.shape))
+    features = orb_features(proof.image, side)
+    for query_side in sorted({side * FEATURE_SIDE // _FEATURE_SIDE, FEATURE_SIDE}):
+        homography = homography_of_features(features, query.features(query_side))
+        if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
+            return homography
+    return None
 
 
 def homography_of_features(proof: Features, query: Features) -> np.ndarray | None:
@@ -113,21 +127,26 @@ def local_scale(homography: np.ndarray, shape: tuple[int, ...]) -> float:
     return float(np.sqrt(np.linalg.norm(right - middle) * np.linalg.norm(below - middle)) / 10)
 
 
-def _blurred_thumbnail(image: np.ndarray) -> np.ndarray:
+def _shadeless_thumbnail(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, _PROOF_THUMBNAIL / max(image.shape))
     size = max(8, int(image.shape[1] * scale)), max(8, int(image.shape[0] * scale))
-    return cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2).astype(np.float32)
+    return _shadeless(cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2))
+
+
+def _shadeless(thumbnail: np.ndarray) -> np.ndarray:
+    """float32 (h, w): what is printed. A shadow across the page would outweigh it."""
+    return cv2.subtract(thumbnail, cv2.blur(thumbnail, (_SHADE, _SHADE)), dtype=cv2.CV_32F)
 
 
 def _correlation(thumbnail: np.ndarray, proof: Proof, query: Query, homography: np.ndarray) -> float:
-    """Correlation of the proof's thumbnail with the query seen through ``homography``, in -1..1."""
+    """Correlation of the proof's shadeless ``thumbnail`` with the query seen through ``homography``, in -1..1."""
     height, width = thumbnail.shape
     to_proof = scaling(proof.image.shape[1] / width, proof.image.shape[0] / height)
     small = query.thumbnail
     to_small = scaling(small.shape[1] / query.grey.shape[1], small.shape[0] / query.grey.shape[0])
     seen = cv2.warpPerspective(small, to_small @ homography @ to_proof, (width, height),
                                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-    return correlation(thumbnail, cv2.GaussianBlur(seen, (0, 0), 1.0).astype(np.float32))
+    return correlation(thumbnail, _shadeless(cv2.GaussianBlur(seen, (0, 0), 1.0)))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

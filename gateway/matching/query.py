@@ -36,11 +36,13 @@ class Query:
         self.scale = min(1.0, (MAX_PIXELS / (width * height)) ** 0.5)
         self.rgb = page if self.scale == 1.0 else _reduced(page, self.scale)
         self.grey = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
+        self._features: dict[int, Features] = {}
 
-    @cached_property
-    def features(self) -> Features:
-        """ORB key points of the page, found at :data:`FEATURE_SIDE`."""
-        return orb_features(self.grey, FEATURE_SIDE)
+    def features(self, side: int = FEATURE_SIDE) -> Features:
+        """ORB key points of the page, found at a longest side of ``side`` pixels."""
+        if side not in self._features:
+            self._features[side] = orb_features(self.grey, side)
+        return self._features[side]
 
     @cached_property
     def thumbnail(self) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from gateway.matching.align import align, render_on_grid
 from gateway.matching.coarse import (
     NotAligned,
+    coarse_alignment,
     correlation,
     homography_of_features,
     local_scale,
@@ -16,6 +17,7 @@ from gateway.matching.coarse import (
 )
 from gateway.matching.field import displacement_field, sample_field
 from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.proof import make_proof
 from gateway.matching.query import Features, Query
 
 
@@ -55,6 +57,27 @@ def test_a_bent_page_gets_a_field(page, proof):
 def test_what_the_frame_does_not_show_is_known(page, proof):
     alignment = align(proof, Query(np.ascontiguousarray(page[:, : int(page.shape[1] * 0.9)])))
     assert 0.05 < 1 - alignment.inside.mean() < 0.15
+
+
+def _corners(homography: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    height, width = shape
+    frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    return cv2.perspectiveTransform(frame, homography)[0]
+
+
+@pytest.mark.parametrize("shadow", [1.0, 0.4, 0.3])
+def test_a_photograph_is_laid_over_whatever_shadow_outweighs_its_print(page, slip, photographed, seen_corners, shadow):
+    pale = np.maximum(page, 150)
+    picture = photographed(pale, 1.5, shadow)
+    found = _corners(coarse_alignment(make_proof(pale, slip.boxes()), Query(picture)), page.shape[:2])
+    assert np.abs(found - seen_corners(picture)).max() < 8
+
+
+def test_a_small_page_is_found_in_a_large_picture_of_it(page, slip, photographed, seen_corners):
+    small = make_proof(cv2.resize(page, None, fx=0.45, fy=0.45, interpolation=cv2.INTER_AREA), 0.45 * slip.boxes())
+    picture = photographed(page, 3.0)
+    found = _corners(coarse_alignment(small, Query(picture)), small.image.shape)
+    assert np.abs(found - seen_corners(picture)).max() < 24
 
 
 def test_another_page_is_not_aligned(proof):

@@ -73,6 +73,17 @@ def test_a_rotated_page_is_the_same(page, slip, proof):
     assert verify(proof, picture, slip.texts).kind == "same"
 
 
+@pytest.mark.parametrize("shadow", [1.0, 0.6])
+def test_a_photograph_is_not_another_page_and_one_digit_less_is_never_the_same(
+    page, slip, proof, photographed, shadow
+):
+    copy = verify(proof, photographed(page, 1.5, shadow), slip.texts)
+    assert copy.kind == "same" or (copy.kind == "doubtful" and len(copy.doubtful) <= 2)
+    for row, text in ((7, "429.80"), (10, "130.00"), (12, "价税合计：¥1095.85")):
+        verdict = verify(proof, photographed(slip.with_text(row, text).draw(), 1.5, shadow), slip.texts)
+        assert verdict.kind == "different" or row in verdict.doubtful
+
+
 def test_a_prepared_query_serves_several_proofs(page, slip, proof):
     other = make_proof(slip.with_text(6, "99.99").draw(), slip.boxes())
     query = Query(page)
