@@ -59,6 +59,15 @@ class Alignment:
             points = points + sample_field(self.field, points, width, height)
         return cv2.perspectiveTransform(points[None].astype(np.float64), self.homography)[0].astype(np.float32)
 
+    def to_proof(self, points: np.ndarray) -> np.ndarray:
+        """float32 (n, 2) prepared query pixels to float32 (n, 2) proof pixels, nearly the inverse of
+        :meth:`to_query`: the field is smooth."""
+        points = cv2.perspectiveTransform(np.float64(points)[None], np.linalg.inv(self.homography))[0]
+        if self.field is not None:
+            height, width = self.image.shape
+            points = points - sample_field(self.field, points, width, height)
+        return points.astype(np.float32)
+
 
 def align(proof: Proof, query: Query) -> Alignment:
     """Lay ``query`` over ``proof``. Raises :class:`NotAligned`."""

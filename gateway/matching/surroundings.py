@@ -6,12 +6,16 @@ import cv2
 import numpy as np
 
 from gateway.matching.align import Alignment
+from gateway.matching.capture import level_at
 from gateway.matching.marks import looks_like_text
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 
 INK_BEYOND = 0.35
-"""Contrast of a stroke beyond the frame, relative to the page's typical ink range, from which it counts as ink."""
+"""Contrast of a stroke beyond the frame, relative to the page's typical ink range, from which it counts as ink ..."""
+MOST_GRAIN = 0.1
+"""... above the grain of what is there, the median contrast. Grain counts as no more than this: what is printed densely
+has contrast all over, too."""
 COLOUR_CONTRAST = 60
 """Grey levels by which a colour channel changes within 5 x 5 pixels ..."""
 GREY_SHARE = 0.15
@@ -20,6 +24,8 @@ GREY_SHARE = 0.15
 _LINE_HEIGHT, _FINE_LINE_HEIGHT = 15.0, 30.0  # pixels of a text line in the reduced query that is looked at
 _MARGIN = 0.5  # around the frame, in line heights: the paper's edge and its shadow
 _SMALL_PRINT, _ROW = 0.5, 4  # its height in line heights, and how many marks of one size in a row it has
+_RULE_CONTRAST = 20  # grey levels
+_RULE_LENGTH = 5  # line heights
 _FRAME_POINTS = 24  # per side
 
 
@@ -35,8 +41,10 @@ def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: 
     shown = cv2.fillPoly(np.zeros((height, width), np.uint8), [outline.round().astype(np.int32)], 1)
     margin = np.ones((2 * round(_MARGIN * line_height) + 1,) * 2, np.uint8)
     beyond = cv2.dilate(shown, margin) == 0
-    strokes = cv2.blur(stroke_strength(grey, line_height), (3, 3))
-    return float(strokes[beyond].max(initial=0)) / max(typical, 1.0)
+    strokes = cv2.blur(stroke_strength(grey, line_height), (3, 3))[beyond]
+    if not strokes.size:
+        return 0.0
+    return float(strokes.max()) / max(typical, 1.0) - min(MOST_GRAIN, level_at(strokes, 0.5) / max(typical, 1.0))
 
 
 def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical: float) -> bool:
@@ -55,11 +63,39 @@ def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical:
         return False
     side = 2 * round(0.35 * _SMALL_PRINT * line_height) + 1
     # Dark print and light print apart: the gaps between small letters are light strokes, and would join them.
-    return any(
-        looks_like_text((cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8)) > INK_BEYOND * typical) &
-                        (rim > 0), _SMALL_PRINT * line_height, _ROW)
-        for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)
-    )
+    for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
+        strokes = (cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8)) > INK_BEYOND * typical) & (rim > 0)
+        if strokes.any():
+            # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
+            strokes &= ~_on_rules(proof, alignment, strokes, factor, kind)
+            if looks_like_text(strokes, _SMALL_PRINT * line_height, _ROW):
+                return True
+    return False
+
+
+def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:
+    """bool (h, w): which of ``places`` (bool (h, w), in the query reduced by ``factor``) lie on a rule of the proof,
+    dark or light as ``kind`` says (black-hat or top-hat)."""
+    rules = rules_of(proof.image, float(np.median(proof.text_heights)), kind)
+    rows, columns = np.nonzero(places)
+    x, y = np.round(alignment.to_proof((np.stack([columns, rows], axis=1) + 0.5) / factor - 0.5)).astype(int).T
+    height, width = rules.shape
+    shown = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    found = np.zeros_like(places)
+    found[rows[shown], columns[shown]] = rules[y[shown], x[shown]]
+    return found
+
+
+def rules_of(grey: np.ndarray, line_height: float, kind: int) -> np.ndarray:
+    """bool (h, w): the upright and level lines of ``grey`` (uint8 (h, w)) that are longer than any character, and 2
+    pixels around. ``kind``: black-hat for dark ones, top-hat for light ones."""
+    side = 2 * round(0.35 * line_height) + 1
+    strokes = cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8))
+    strokes = (strokes >= _RULE_CONTRAST).astype(np.uint8)
+    length = max(1, round(_RULE_LENGTH * line_height))
+    level, upright = (cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones(shape, np.uint8))
+                      for shape in ((1, length), (length, 1)))
+    return cv2.dilate(level | upright, np.ones((5, 5), np.uint8)) > 0
 
 
 def stroke_strength(grey: np.ndarray, line_height: float) -> np.ndarray:

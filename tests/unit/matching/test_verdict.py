@@ -360,6 +360,16 @@ def test_small_print_on_the_edge_of_what_the_proof_shows_makes_another_page(page
     assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
 
 
+@pytest.mark.parametrize("ink", [(20, 20, 20), (120, 120, 120)])
+@pytest.mark.parametrize("top", [503, 515])
+def test_a_frame_drawn_along_the_edge_is_no_print_and_hides_none_beside_it(page, slip, photographed, top, ink):
+    framed = cv2.rectangle(page.copy(), (8, 8), (691, 511), (60, 60, 60), 1)
+    proof = make_proof(framed, slip.boxes())
+    assert verify(proof, photographed(framed), slip.texts).kind == "same"
+    printed = _with_print(framed, replace(slip, size=12), "No. 8642.97", (100, top), ink)
+    assert verify(proof, photographed(printed), slip.texts).kind == "different"
+
+
 def test_text_added_beside_a_corrected_slanted_line_makes_another_page(slip):
     wide = replace(slip, lines=tuple((f"Item {row} order 88{row}1-385 amount {row}23.40", 40, 30 + 110 * row)
                                      for row in range(5)), width=900, height=620, size=26)
