@@ -9,7 +9,7 @@ from gateway.matching.align import Alignment
 from gateway.matching.capture import level_at
 from gateway.matching.marks import looks_like_text
 from gateway.matching.proof import Proof
-from gateway.matching.query import Query
+from gateway.matching.query import Query, reduced
 
 INK_BEYOND = 0.35
 """Contrast of a stroke beyond the frame, relative to the page's typical ink range, from which it counts as ink ..."""
@@ -134,5 +134,4 @@ def _reduced(
     factor = min(1.0, to / max(1.0, height))
     if factor > 0.9:
         return image, 1.0, height
-    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), factor, height * factor
+    return reduced(image, factor), factor, height * factor
