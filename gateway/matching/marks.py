@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+LEAST_MARK, MOST_MARK = 0.3, 3.0
+"""Sizes of marks that may be characters, in line heights."""
 MOST_MARKS = 4000
 """With more of them nothing can be told from them, neither that there is text nor that there is none."""
 
@@ -15,12 +17,12 @@ def looks_like_text(strokes: np.ndarray, line_height: float, least: int) -> bool
     be such a row. ``line_height``: pixels."""
     mask = strokes.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(mask)  # mostly there is nothing, or little
-    if max(width, height) < 0.3 * line_height:
+    if max(width, height) < LEAST_MARK * line_height:
         return False
     found = np.ascontiguousarray(mask[y:y + height, x:x + width])
     count, _, facts, centres = cv2.connectedComponentsWithStats(found)
     sizes = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
-    marks = (sizes > 0.3 * line_height) & (sizes < 3 * line_height)
+    marks = (sizes > LEAST_MARK * line_height) & (sizes < MOST_MARK * line_height)
     marks[0] = False
     if count < least or marks.sum() < least:
         return False

@@ -7,7 +7,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import level_at
-from gateway.matching.marks import looks_like_text
+from gateway.matching.marks import LEAST_MARK, looks_like_text
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query, reduced
 
@@ -62,26 +62,30 @@ def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical:
     if not rim.any():
         return False
     side = 2 * round(0.35 * _SMALL_PRINT * line_height) + 1
+    kernel = np.ones((side, side), np.uint8)
+    height = _SMALL_PRINT * line_height
     # Dark print and light print apart: the gaps between small letters are light strokes, and would join them.
     for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
-        strokes = (cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8)) > INK_BEYOND * typical) & (rim > 0)
-        if strokes.any():
-            # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
-            strokes &= ~_on_rules(proof, alignment, strokes, factor, kind)
-            if looks_like_text(strokes, _SMALL_PRINT * line_height, _ROW):
-                return True
+        _, strokes = cv2.threshold(cv2.morphologyEx(grey, kind, kernel), INK_BEYOND * typical, 1, cv2.THRESH_BINARY)
+        strokes &= rim
+        if cv2.countNonZero(strokes) < _ROW * LEAST_MARK * height:
+            continue
+        # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
+        strokes = (strokes > 0) & ~_on_rules(proof, alignment, strokes, factor, kind)
+        if looks_like_text(strokes, height, _ROW):
+            return True
     return False
 
 
 def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:
-    """bool (h, w): which of ``places`` (bool (h, w), in the query reduced by ``factor``) lie on a rule of the proof,
+    """bool (h, w): which of ``places`` (uint8 (h, w), in the query reduced by ``factor``) lie on a rule of the proof,
     dark or light as ``kind`` says (black-hat or top-hat)."""
     rules = rules_of(proof.image, float(np.median(proof.text_heights)), kind)
     rows, columns = np.nonzero(places)
     x, y = np.round(alignment.to_proof((np.stack([columns, rows], axis=1) + 0.5) / factor - 0.5)).astype(int).T
     height, width = rules.shape
     shown = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    found = np.zeros_like(places)
+    found = np.zeros(places.shape, bool)
     found[rows[shown], columns[shown]] = rules[y[shown], x[shown]]
     return found
 
