@@ -79,15 +79,15 @@ def corners_outside(proof: Proof) -> np.ndarray:
     height, width = proof.image.shape
     side = float(np.median(proof.text_heights))
     reach = round(max(_LEAST_SIDE, side))
-    mask = np.zeros((height, width), np.uint8)
-    mask[reach:height - reach, reach:width - reach] = 1
+    mask = np.ones((height, width), np.uint8)
     for quad in proof.quads:
         cv2.fillConvexPoly(mask, np.round(quad - 0.5).astype(np.int32), 0)
     found = cv2.goodFeaturesToTrack(proof.image, MOST_CORNERS, 0.05, 3.0 * side, mask=cv2.erode(mask, _AROUND))
     if found is None:
         return np.empty((0, 4), np.int64)
     centres = found.reshape(-1, 2).round().astype(np.int64)
-    return np.concatenate([centres - reach, centres + reach], axis=1)
+    low, high = np.maximum(centres - reach, 0), np.minimum(centres + reach, [width, height])
+    return np.concatenate([low, high], axis=1)
 
 
 def match_pieces(
