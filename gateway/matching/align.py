@@ -89,7 +89,9 @@ def align(proof: Proof, query: Query) -> Alignment:
         raise NotAligned("another-page")
     field = None
     if not _lies_still(matches):
-        field = displacement_field_of(proof.image, grey, reduced, pieces)
+        field, followed = displacement_field_of(proof.image, grey, reduced, pieces)
+        if max(agreement_of(matches), followed) < LEAST_AGREEMENT:
+            raise NotAligned("another-page")
     image, inside = resample(grey, reduced, field, proof.image.shape)
     rendition = render_on_grid(proof.image, reduced, grey.shape)
     return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition)
@@ -141,9 +143,9 @@ def _lies_still(matches: PieceMatches) -> bool:
 
 def displacement_field_of(
     proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
-) -> np.ndarray | None:
-    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds; ``None`` on a page
-    with too few pieces to tell. Raises :class:`NotAligned` when the page doesn't follow it."""
+) -> tuple[np.ndarray | None, float]:
+    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds, ``None`` on a page
+    with too few pieces to tell; and the share of the pieces that were found by then."""
     field, size = None, np.inf
     fine, corners = pieces.halved(), corners_outside(pieces.proof)
     for round_, (radius, farther, reach) in enumerate(_FIELD_ROUNDS):
@@ -159,9 +161,7 @@ def displacement_field_of(
                 raise NotAligned("not-aligned")
             break
         field, size = found.field if field is None else field + found.field, found.size
-    if agreement_of(lines) < LEAST_AGREEMENT:
-        raise NotAligned("another-page")
-    return field
+    return field, agreement_of(lines)
 
 
 def resample(
