@@ -173,7 +173,14 @@ def build_services(gateway: Gateway, tenants: Tenants) -> Services:
         limits = ImageLimits(20_000_000, 20, 150)
         near = NearMatcher(archive, readings, nominator, gateway.metrics)
         return Service(
-            archive, readings, nominator, gateway.purger, gateway.metrics, limits, near=near, tenant=tenant
+            archive,
+            readings,
+            nominator,
+            gateway.purger.within(tenant.name),
+            gateway.metrics,
+            limits,
+            near=near,
+            tenant=tenant,
         )
 
     services = Services(

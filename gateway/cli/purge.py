@@ -130,7 +130,7 @@ def _purge(settings: Settings, chosen: argparse.Namespace, select: Callable[[Rec
                 deletions = None
                 if not chosen.dry_run:
                     nominator = Nominator(own.index_keys, ScopedJournal(journal, tenant_prefix(tenant)))
-                    deletions = Deletions(own, nominator, EdgePurger(()) if at_once else purger)
+                    deletions = Deletions(own, nominator, EdgePurger(()) if at_once else purger.within(tenant))
                 tally += sweep(_shown(ids or own.ids(), tenant, len(ids)), own, deletions, select)
         if at_once and not _forgets_everything(purger):
             tally.failures["the edges did not confirm that they forgot everything"] += 1

@@ -1,9 +1,10 @@
-"""What nginx can't do by itself: begin a new epoch while it runs.
+"""What nginx can't do by itself: begin a new epoch while it runs, and take up changed keys.
 
 A small process beside nginx, started by ``render.py --run`` and ended with it. The admin server passes ``POST /epoch``
 on to its socket; it writes the configuration again with the next epoch, lets nginx reload, and answers when no worker
 of the old configuration takes requests any more: from then on nothing that was cached before is found. What is left on
-disk is then removed through the purge module, entry by entry.
+disk is then removed through the purge module, entry by entry. Once a second it looks at the files of keys, and lets
+nginx reload when they have changed.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from edge_config import epoch
+from edge_config import epoch, keys
+from edge_config.reload import reload
 from edge_config.settings import described
 from edge_config.templates import SETTINGS_FILE, render
 
-# nginx reads thousands of keys at a reload, and starts its workers anew.
-_RELOAD_SECONDS = 12.0
-_POLL_SECONDS = 0.02
+# As often as a gateway looks at its files of keys.
+_LOOK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 _KEY = re.compile(rb"\nKEY: ([0-9a-z]+\.[0-9]+)/([0-9a-f/a-z.-]+)\n")
 
@@ -63,6 +64,7 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
     path = socket_path(state)
     path.unlink(missing_ok=True)
     turn = threading.Lock()
+    threading.Thread(target=_watch_keys, args=(folder, nginx, turn), daemon=True).start()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
@@ -74,7 +76,7 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
                     values = described((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
                     number = epoch.begin(state)
                     render(folder, values)
-                    done = _reload(nginx)
+                    done = reload(nginx)
                 except (OSError, ValueError) as error:
                     print(f"edge control: no new epoch: {error}", file=sys.stderr, flush=True)
                     done, number = False, -1
@@ -102,30 +104,22 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
         server.serve_forever()
 
 
-def _reload(nginx: int) -> bool:
-    """Tell nginx to read its configuration again; whether all old workers stopped taking requests in time."""
-    old = set(_workers(nginx))
-    os.kill(nginx, signal.SIGHUP)
-    deadline = time.monotonic() + _RELOAD_SECONDS
+def _watch_keys(folder: Path, nginx: int, turn: threading.Lock) -> None:
+    """Have nginx check with what the files of keys say now. One that breaks leaves the keys from before in force."""
+    seen = None
     while True:
-        workers = _workers(nginx)
-        if workers.keys() - old and not any(pid in old and taking for pid, taking in workers.items()):
-            return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-
-
-def _workers(nginx: int) -> dict[int, bool]:
-    """nginx's worker processes, and whether each still takes requests."""
-    found = {}
-    children = Path(f"/proc/{nginx}/task/{nginx}/children").read_text(encoding="ascii")
-    for pid in map(int, children.split()):
-        with contextlib.suppress(OSError):
-            title = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if title.startswith(b"nginx: worker process"):
-                found[pid] = b"shutting down" not in title
-    return found
+        try:
+            settings = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
+            found = settings, keys.file_states(settings)
+            if found != seen:
+                seen = found
+                with turn:
+                    if keys.write(folder, described(settings)):
+                        reload(nginx)
+                        print("edge control: the keys were read again", file=sys.stderr, flush=True)
+        except (OSError, ValueError) as error:
+            print(f"edge control: the keys from before hold: {error}", file=sys.stderr, flush=True)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _sweep(values: Mapping[str, object], number: int) -> None:

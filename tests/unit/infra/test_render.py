@@ -197,7 +197,7 @@ class TestKeys:
         values, document = self.rendered(tmp_path, environment)
         assert json.loads(document.read_text()) == {
             "signing": ["ab" * 32, "cd" * 32],
-            "digests": {"2" * 64: 1, "3" * 64: 1},
+            "digests": {"2" * 64: "acme", "3" * 64: ""},
         }
         assert document.stat().st_mode & 0o777 == 0o600
         assert not any(secret in settings.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
@@ -220,6 +220,7 @@ class TestKeys:
             ("OCR_API_KEYS_FILE", "secret"),
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": "secret"}}'),
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": {"keys": [{"sha256": "secret"}]}}}'),
+            ("OCR_API_KEYS_FILE", '{"tenants": {"secret/": {"keys": []}}}'),
         ],
     )
     def test_a_file_that_is_wrong_is_named_and_not_quoted(self, environment, variable, contents):
