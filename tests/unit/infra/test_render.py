@@ -264,6 +264,13 @@ def test_an_nginx_gets_http_2_and_3_in_the_words_it_knows(module_file, tls_files
     assert """Alt-Svc 'h3=":443"; ma=86400'""" in new["tls_headers"]
 
 
+def test_a_name_that_is_not_ours_is_refused_over_http_3_too(module_file, tls_files):
+    values = settings.load(tls_files | {"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_SERVER_NAMES": "ocr.example"})
+    words = tls.placeholders(values | {"OCR_EDGE_HTTP3": "on"}, tls.Nginx((1, 26, 3), quic=True))
+    assert "    listen 0.0.0.0:443 quic;" in words["tls_listen"].splitlines()
+    assert "    listen 0.0.0.0:443 quic reuseport default_server;" in words["tls_refusal"].splitlines()
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
