@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -28,24 +27,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.edge import (
-    CONNECTIONS,
-    RENDER,
-    THREADS,
-    Run,
-    free_ports,
-    gateway,
-    invoice_record,
-    middle,
-    wait_until_up,
-)
+from benchmarks.edge import CONNECTIONS, THREADS, Run, invoice_record, middle
 from gateway.signing import Signer
 from gateway.tenants import key_digest, new_api_key
+from tests.edge import running_edge
+from tests.origin import Origin, packed_result
 
 SIGNING_KEY = secrets.token_bytes(32)
 API_KEY = new_api_key()
@@ -81,46 +69,15 @@ location = /.allowed {
 """
 
 
-@contextlib.contextmanager
-def edge(folder: Path, gateway_port: int, mode: str) -> Iterator[tuple[str, int]]:
-    """An edge in ``mode``, with the two other ways of checking beside it; yields its base URL and process id."""
-    folder.mkdir(mode=0o755)
-    ports = free_ports(2)
-    (folder / "signing").write_text(SIGNING_KEY.hex())
-    keys = {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(API_KEY)}]}
-    (folder / "api").write_text(json.dumps({"tenants": {"acme": keys}}))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "OCR_EDGE_LISTEN": f"127.0.0.1:{ports[0]}",
-        "OCR_EDGE_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
-        "OCR_EDGE_UPSTREAMS": f"127.0.0.1:{gateway_port}",
-        "OCR_EDGE_DIR": str(folder / "state"),
-        "OCR_EDGE_ACCESS_LOG": str(folder / "access.log"),
-        "OCR_EDGE_ERROR_LOG": str(folder / "error.log"),
-        "OCR_EDGE_KEYS": mode,
-        "OCR_SIGNING_KEY_FILE": str(folder / "signing"),
-        "OCR_API_KEYS_FILE": str(folder / "api"),
-    }
-    conf = folder / "conf"
-    subprocess.run([sys.executable, RENDER, conf], env=environment, check=True, stdout=subprocess.DEVNULL)
-    if mode == "off":
-        results = conf / "locations" / "results.conf"
-        text = results.read_text()
-        cached = text[text.index("    # Who may look up") : text.index("\n}\n", text.index("# Who may look up"))]
-        # The rewrite ends the phase in which secure_link's answer is judged, so it comes after that.
-        results.write_text(
-            text + SECURE_LINK % {"cached": cached, "secret": MD5_SECRET} + AUTH_REQUEST % {"cached": cached}
-        )
-    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    if nginx is None:
-        sys.exit("nginx is not installed")
-    process = subprocess.Popen([nginx, "-p", conf, "-c", conf / "nginx.conf", "-g", "daemon off;"])
-    try:
-        wait_until_up(f"http://127.0.0.1:{ports[1]}/healthz", process)
-        yield f"http://127.0.0.1:{ports[0]}", process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
+def add_rivals(conf: Path) -> None:
+    """Add the two ways of checking that are not used."""
+    results = conf / "locations" / "results.conf"
+    text = results.read_text()
+    cached = text[text.index("    # Who may look up") : text.index("\n}\n", text.index("# Who may look up"))]
+    # The rewrite ends the phase in which secure_link's answer is judged, so it comes after that.
+    results.write_text(
+        text + SECURE_LINK % {"cached": cached, "secret": MD5_SECRET} + AUTH_REQUEST % {"cached": cached}
+    )
 
 
 def cpu_seconds(master: int) -> float:
@@ -175,40 +132,42 @@ def main() -> int:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    folder = Path(tempfile.mkdtemp(prefix="edge-keys-benchmark-"))
-    folder.chmod(0o755)  # nginx's workers are another user when root starts it
-    body = invoice_record(arguments.lines)
     signed = Signer((SIGNING_KEY,), 3600).query("acme", RESULT_ID, time.time())
     key, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
-    try:
-        with (
-            # Released for edges that check links.
-            gateway(body, {"OCR-Edge-Cache-Control": "public"}) as (port, _),
-            edge(folder / "off", port, "off") as (opened, opened_master),
-            edge(folder / "edge", port, "edge") as (keyed, keyed_master),
-        ):
-            targets: dict[str, tuple[str, tuple[str, ...], int, str]] = {
-                "open HIT": (f"{opened}/results/{RESULT_ID}", (), 200, "HIT"),
-                "API key, njs": (f"{keyed}/results/{RESULT_ID}", (key,), 200, "HIT"),
-                "signed link, njs HMAC-SHA256": (f"{keyed}/results/{RESULT_ID}?{signed}", (), 200, "HIT"),
-                "signed link, secure_link MD5": (f"{opened}/md5/{RESULT_ID}?{md5_query()}", (), 200, "HIT"),
-                # A key makes the rendered cache step aside; here only the asking is measured.
-                "auth_request, answer cached": (f"{opened}/asked/{RESULT_ID}", (), 200, "HIT"),
-                "no key, refused": (f"{keyed}/results/{RESULT_ID}", (), 401, "BYPASS"),
-                "wrong key, refused": (f"{keyed}/results/{RESULT_ID}", (wrong,), 401, "BYPASS"),
-                "wrong link, refused": (f"{keyed}/results/{RESULT_ID}?{signed[:-8]}00000000", (), 401, "BYPASS"),
-            }
-            for name, (url, headers, status, word) in targets.items():
-                answered(url, headers)
-                if answered(url, headers) != (status, word):
-                    sys.exit(f"{name}: {answered(url, headers)}")
-            runs: dict[str, list[tuple[Run, float]]] = {name: [] for name in targets}
-            for _ in range(arguments.rounds):
-                for name, (url, headers, status, _word) in targets.items():
-                    master = opened_master if url.startswith(opened) else keyed_master
-                    runs[name].append(load(url, arguments.seconds, headers, status, master))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-keys-benchmark-")))
+        (folder / "signing").write_text(SIGNING_KEY.hex())
+        keys = {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(API_KEY)}]}
+        (folder / "api").write_text(json.dumps({"tenants": {"acme": keys}}))
+        files = {"OCR_SIGNING_KEY_FILE": str(folder / "signing"), "OCR_API_KEYS_FILE": str(folder / "api")}
+        origin = stack.enter_context(contextlib.closing(Origin()))
+        # Released for edges that check links, too.
+        reply = packed_result(invoice_record(arguments.lines), OCR_Edge_Cache_Control="public")
+        origin.answers |= {f"/results/{RESULT_ID}": reply, "/.allowed": reply}
+        upstream = f"127.0.0.1:{origin.port}"
+        plain = stack.enter_context(running_edge(upstream, adapt=add_rivals))
+        checking = stack.enter_context(running_edge(upstream, OCR_EDGE_KEYS="edge", **files))
+        opened, keyed = plain.url, checking.url
+        targets: dict[str, tuple[str, tuple[str, ...], int, str]] = {
+            "open HIT": (f"{opened}/results/{RESULT_ID}", (), 200, "HIT"),
+            "API key, njs": (f"{keyed}/results/{RESULT_ID}", (key,), 200, "HIT"),
+            "signed link, njs HMAC-SHA256": (f"{keyed}/results/{RESULT_ID}?{signed}", (), 200, "HIT"),
+            "signed link, secure_link MD5": (f"{opened}/md5/{RESULT_ID}?{md5_query()}", (), 200, "HIT"),
+            # In open mode a key makes the cache step aside; here only the asking is measured.
+            "auth_request, answer cached": (f"{opened}/asked/{RESULT_ID}", (), 200, "HIT"),
+            "no key, refused": (f"{keyed}/results/{RESULT_ID}", (), 401, "BYPASS"),
+            "wrong key, refused": (f"{keyed}/results/{RESULT_ID}", (wrong,), 401, "BYPASS"),
+            "wrong link, refused": (f"{keyed}/results/{RESULT_ID}?{signed[:-8]}00000000", (), 401, "BYPASS"),
+        }
+        for name, (url, headers, status, word) in targets.items():
+            answered(url, headers)
+            if answered(url, headers) != (status, word):
+                sys.exit(f"{name}: {answered(url, headers)}")
+        runs: dict[str, list[tuple[Run, float]]] = {name: [] for name in targets}
+        for _ in range(arguments.rounds):
+            for name, (url, headers, status, _word) in targets.items():
+                master = (plain if url.startswith(opened) else checking).process.pid
+                runs[name].append(load(url, arguments.seconds, headers, status, master))
     medians = {
         name: (middle([run for run, _ in each]), statistics.median(cost for _, cost in each))
         for name, each in runs.items()

@@ -23,7 +23,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.integration.edge.conftest import Answer, Origin, Seen, running_edge, stored_result
+from tests.edge import running_edge
+from tests.origin import Answer, Origin, Seen, stored_result
 from tests.poisonous import mutated
 
 # The edge's own, different with every request; and the headers whose value is the moment.
