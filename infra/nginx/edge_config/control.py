@@ -1,10 +1,11 @@
-"""What nginx can't do by itself: begin a new epoch while it runs, and take up changed keys.
+"""What nginx can't do by itself: begin a new epoch while it runs, take up changed keys, and purge without a module.
 
 A small process beside nginx, started by ``render.py --run`` and ended with it. The admin server passes ``POST /epoch``
 on to its socket; it writes the configuration again with the next epoch, lets nginx reload, and answers when no worker
 of the old configuration takes requests any more: from then on nothing that was cached before is found. What is left on
-disk is then removed through the purge module, entry by entry. Once a second it looks at the files of keys, and lets
-nginx reload when they have changed.
+disk is then purged, entry by entry. Where nginx has no purge module (``OCR_EDGE_PURGE_MODULE=none``) this process
+purges: it removes the entry's file, which nginx then takes for an entry that it doesn't have. Once a second it looks at
+the files of keys, and lets nginx reload when they have changed.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import http.client
 import http.server
 import json
 import os
-import re
 import signal
 import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from edge_config import epoch, keys
+from edge_config import cache_files, epoch, keys
 from edge_config.reload import reload
 from edge_config.settings import described
 from edge_config.templates import SETTINGS_FILE, render
@@ -32,7 +32,6 @@ from edge_config.templates import SETTINGS_FILE, render
 # As often as a gateway looks at its files of keys.
 _LOOK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
-_KEY = re.compile(rb"\nKEY: ([0-9a-z]+\.[0-9]+)/([0-9a-f/a-z.-]+)\n")
 
 
 def socket_path(folder: Path) -> Path:
@@ -82,8 +81,17 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
                     done, number = False, -1
                 if done:
                     threading.Thread(target=_sweep, args=(values, number), daemon=True).start()
-            body = json.dumps({"epoch": number} if done else {"epoch": None}).encode()
-            self.send_response(200 if done else 500)
+            self._answer(200 if done else 500, {"epoch": number if done else None})
+
+        def do_DELETE(self) -> None:
+            values = described((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+            key = self.path.removeprefix("/purge/")
+            removed = cache_files.remove(Path(str(values["OCR_EDGE_CACHE_DIR"])), key)
+            self._answer(200 if removed else 204, {"purged": key})
+
+        def _answer(self, status: int, document: dict[str, object]) -> None:
+            body = json.dumps(document).encode() if status != 204 else b""
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -97,6 +105,7 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
 
     class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         daemon_threads = True
+        request_queue_size = 128  # purges come many at a time
 
     with Server(str(path), Handler) as server:
         # nginx's workers may be another user; who may ask is decided by the admin server's allow-list.
@@ -123,13 +132,13 @@ def _watch_keys(folder: Path, nginx: int, turn: threading.Lock) -> None:
 
 
 def _sweep(values: Mapping[str, object], number: int) -> None:
-    """Remove what older epochs left, through the purge module, so that nginx's own accounts stay right."""
+    """Remove what older epochs left, through nginx where it has the module, so that its own accounts stay right."""
     current = f"{values['OCR_EDGE_EPOCH']}.{number}"
     host, _, port = str(values["OCR_EDGE_ADMIN_LISTEN"]).rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
     removed = 0
     with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=10)) as connection:
-        for old, entry in _entries(Path(str(values["OCR_EDGE_CACHE_DIR"])), lambda found: found != current):
+        for old, entry in cache_files.entries(Path(str(values["OCR_EDGE_CACHE_DIR"])), lambda found: found != current):
             try:
                 connection.request("DELETE", f"/purge/{old}/{entry}")
                 connection.getresponse().read()
@@ -137,14 +146,3 @@ def _sweep(values: Mapping[str, object], number: int) -> None:
             except (OSError, http.client.HTTPException):
                 connection.close()
     print(f"edge control: epoch {current}, {removed} entries of older ones removed", file=sys.stderr, flush=True)
-
-
-def _entries(cache: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
-    """Epoch and entry of every file in ``cache`` whose epoch is ``wanted``."""
-    for folder, _, names in os.walk(cache):
-        for name in names:
-            with contextlib.suppress(OSError):
-                with open(os.path.join(folder, name), "rb") as file:
-                    found = _KEY.search(file.read(1024))
-                if found and wanted(found[1].decode()):
-                    yield found[1].decode(), found[2].decode()

@@ -198,8 +198,8 @@ SETTINGS = (
     Setting(
         "OCR_EDGE_PURGE_MODULE",
         "/usr/lib/nginx/modules/ngx_http_cache_purge_module.so",
-        _path,
-        "The purge module (Debian: libnginx-mod-http-cache-purge).",
+        lambda text: text if text == "none" else _path(text),
+        "The purge module (Debian: libnginx-mod-http-cache-purge). `none`: files are removed instead; needs --run.",
     ),
     Setting("OCR_EDGE_AGE", "off", _switch, "`on`: an Age on every hit, which needs the njs module."),
     Setting(
@@ -243,8 +243,10 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
         except ValueError as error:
             mistakes.append(f"{setting.variable}: {error}")
     module = values.get("OCR_EDGE_PURGE_MODULE")
-    if module and not Path(str(module)).is_file():
-        mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
+    if module and not unlinks(values) and not Path(str(module)).is_file():
+        mistakes.append(
+            f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge, or say none"
+        )
     mistakes += keys.mistakes(values)
     mistakes += _js_mistakes(values) + _tls_mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
@@ -254,6 +256,11 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
         raise MistakesError("\n".join(mistakes))
     values["OCR_EDGE_CACHE_DIR"] = values["OCR_EDGE_CACHE_DIR"] or f"{values['OCR_EDGE_DIR']}/cache"
     return values
+
+
+def unlinks(values: Mapping[str, object]) -> bool:
+    """Whether nginx purges without a module."""
+    return values.get("OCR_EDGE_PURGE_MODULE") == "none"
 
 
 def needs_js(values: Mapping[str, object]) -> bool:

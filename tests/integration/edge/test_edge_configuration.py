@@ -40,6 +40,7 @@ SETTINGS = {
     "Age": {"OCR_EDGE_AGE": "on"},
     "in front of shields": {"OCR_EDGE_UPSTREAMS": "127.0.0.1:8080,127.0.0.2:8080", "OCR_EDGE_BALANCE": "id"},
     "any origin": {"OCR_CORS_ORIGINS": "*"},
+    "without a purge module": {"OCR_EDGE_PURGE_MODULE": "none"},
     "keys at the gateway": {"OCR_EDGE_KEYS": "gateway"},
     "keys at the edge": {"OCR_EDGE_KEYS": "edge"},
 }

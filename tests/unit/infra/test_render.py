@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge_config import settings, templates, tls
+from edge_config import cache_files, settings, templates, tls
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +170,20 @@ def test_the_edge_and_the_purger_know_the_same_renderings():
         assert found
         for alternatives in found:
             assert ["", *alternatives.replace("\\", "").split("|")] == list(RENDERINGS)
+
+
+def test_without_a_purge_module_the_entrys_own_file_is_removed(tmp_path):
+    key = f"0.3/acme/{'0' * 64}/text.gz"
+    # nginx names a file after its key's MD5, in folders after the last three digits of that.
+    name = hashlib.md5(key.encode()).hexdigest()
+    file = tmp_path / name[-1] / name[-3:-1] / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(f"\x00\nKEY: {key}\nHTTP/1.1 200 OK".encode())
+    neighbour = file.with_name("neighbour")
+    neighbour.touch()
+    assert list(cache_files.entries(tmp_path, lambda epoch: True)) == [("0.3", key.removeprefix("0.3/"))]
+    assert [cache_files.remove(tmp_path, key) for _ in range(2)] == [True, False]
+    assert neighbour.exists() and not file.exists()
 
 
 class TestKeys:
