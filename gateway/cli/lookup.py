@@ -51,10 +51,14 @@ def run(chosen: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"--pages or OCR_CLIENT_LOOKUP_KEY: {error}", file=sys.stderr)
         return 2
+    api_key = os.environ.get("OCR_CLIENT_API_KEY")
     if chosen.id:
+        if api_key and not lookup_key:
+            print("--id asks nobody, so it needs OCR_CLIENT_LOOKUP_KEY: a tenant's ids depend on it.", file=sys.stderr)
+            return 2
         return _print_ids(chosen, lookup_key)
     try:
-        client = Client(chosen.url, api_key=os.environ.get("OCR_CLIENT_API_KEY"), lookup_key=lookup_key)
+        client = Client(chosen.url, api_key=api_key, lookup_key=lookup_key)
     except ValueError as error:
         print(f"--url: {error}", file=sys.stderr)
         return 2
