@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from benchmarks.poisoning import poisonings, released
 from gateway.purge import EdgePurger
 from gateway.signing import Signer
 from gateway.tenants import key_digest, new_api_key
@@ -205,6 +206,12 @@ def test_however_credentials_are_mixed_nobody_reads_anothers_result(keyed, origi
             assert plain.status == (200 if owners[result_id] == name else 404), (number, request)
         assert_refused(keyed.get(path))
     assert told > 50
+
+
+def test_no_request_with_a_key_leaves_anything_of_itself_in_the_cache(keyed, origin):
+    report = poisonings(keyed.port, origin, released, 200, seed=1, key=ACME)
+    assert report.poisoned == []
+    assert report.reached > 50
 
 
 def test_a_cookie_alone_opens_nothing(keyed, origin, kept, address, result_id):
