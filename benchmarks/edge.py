@@ -154,7 +154,9 @@ def main() -> int:
     with contextlib.closing(Origin()) as origin, edge(origin.port, body) as (up, static):
         origin.answers[address] = reply
         for coding in ("identity", "gzip"):
-            up.fetch_until_hit(address, {"Accept-Encoding": coding})
+            words = [up.get(address, headers={"Accept-Encoding": coding}).word for _ in range(2)]
+            if words != ["MISS", "HIT"]:
+                sys.exit(f"the edge said {words}")
         targets = {
             "static file": (f"{static}/result.json", ()),
             "HIT": (up.url + address, ()),
