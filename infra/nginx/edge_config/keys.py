@@ -8,42 +8,30 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from edge_config import readers
+
 MODES = ("off", "gateway", "edge")
 FILES = ("OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE")
 DOCUMENT = "keys.json"
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9._/+@-]*)?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # As in gateway/tenants.py.
 _TENANT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
-
-
-def _path(text: str) -> str:
-    absolute = text if text.startswith("/") or not text else str(Path.cwd() / text)
-    if not _PATH.fullmatch(absolute):
-        raise ValueError("must be a path of plain characters: nginx would read others as syntax")
-    return absolute
-
-
-def _mode(text: str) -> str:
-    if text not in MODES:
-        raise ValueError("must be off, gateway or edge")
-    return text
 
 
 SETTINGS: tuple[tuple[str, str, Callable[[str], object], str], ...] = (
     (
         "OCR_EDGE_KEYS",
         "off",
-        _mode,
+        readers.matching(re.compile("|".join(MODES)), ", ".join(MODES)),
         "`off`: open mode. `gateway`: the gateway checks keys and signed links, nothing is cached. "
         "`edge`: both are checked here and answered from the cache.",
     ),
-    ("OCR_SIGNING_KEY_FILE", "", _path, "The file of signing keys, the same as the gateway's."),
+    ("OCR_SIGNING_KEY_FILE", "", readers.path_or(""), "The file of signing keys, the same as the gateway's."),
     (
         "OCR_API_KEYS_FILE",
         "",
-        _path,
+        readers.path_or(""),
         "The gateway's file of API keys, or a copy without `lookup_key`. Named: keys are checked here, and look-ups "
         "with one answered from the cache. Empty: the gateway is asked each time.",
     ),
