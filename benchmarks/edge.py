@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import gzip
 import json
+import os
 import re
 import secrets
 import shutil
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,12 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Run:
-    """One wrk run: requests a second, and the 99th percentile of the response time in milliseconds."""
+    """One wrk run: requests a second, the 99th percentile of the response time in milliseconds, and the CPU time of
+    nginx's workers for one request in microseconds, which hardly depends on what else the machine does."""
 
     rate: float
     p99: float
+    cpu: float
 
 
 def invoice_record(lines: int = 60) -> bytes:
@@ -85,18 +88,30 @@ def edge(gateway_port: int, body: bytes) -> Iterator[tuple[Edge, str]]:
         yield up, f"http://127.0.0.1:{port}"
 
 
-def load(url: str, seconds: int, *headers: str) -> Run:
-    """wrk against ``url``."""
+def load(up: Edge, url: str, seconds: int, headers: Sequence[str] = (), status: int = 200) -> Run:
+    """wrk against ``url`` of that nginx, which must answer ``status`` throughout."""
+    before = cpu_seconds(up)
     extra = [word for header in headers for word in ("-H", header)]
     command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *extra, url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        sys.exit(f"errors under load:\n{output}")
+    if "Socket errors" in output or ("Non-2xx" in output) != (status != 200):
+        sys.exit(f"not {status} under load:\n{output}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", output)
-    if rate is None or p99 is None:
+    count = re.search(r"(\d+) requests in", output)
+    if rate is None or p99 is None or count is None:
         sys.exit(f"wrk's output was not understood:\n{output}")
-    return Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]])
+    cpu = 1e6 * (cpu_seconds(up) - before) / int(count[1])
+    return Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]], cpu)
+
+
+def cpu_seconds(up: Edge) -> float:
+    """What nginx's workers have used so far."""
+    ticks = 0
+    for worker in up.processes(b"worker process"):
+        fields = (worker / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def herd(up: Edge, origin: Origin, reply: Reply) -> tuple[int, float, float]:
@@ -134,7 +149,7 @@ def purge_times(up: Edge, origin: Origin, reply: Reply, count: int = 40) -> tupl
 
 def middle(runs: list[Run]) -> Run:
     """The medians."""
-    return Run(statistics.median(run.rate for run in runs), statistics.median(run.p99 for run in runs))
+    return Run(*(statistics.median(getattr(run, each) for run in runs) for each in ("rate", "p99", "cpu")))
 
 
 def main() -> int:
@@ -164,24 +179,25 @@ def main() -> int:
             "HIT, gzip": (up.url + address, ("Accept-Encoding: gzip",)),
         }
         for url, headers in targets.values():
-            load(url, 1, *headers)
+            load(up, url, 1, headers)
         runs: dict[str, list[Run]] = {name: [] for name in targets}
         for _ in range(arguments.rounds):
             for name, (url, headers) in targets.items():
-                runs[name].append(load(url, arguments.seconds, *headers))
+                runs[name].append(load(up, url, arguments.seconds, headers))
         cold, first, last = herd(up, origin, reply)
         purges = purge_times(up, origin, reply)
     medians = {name: middle(each) for name, each in runs.items()}
     print(f"{len(body)} bytes, {CONNECTIONS} connections, median of {arguments.rounds} runs of {arguments.seconds} s")
     for name, run in medians.items():
-        print(f"{name:>18}: {run.rate:9,.0f} requests/s, p99 {run.p99:6.2f} ms")
+        print(f"{name:>18}: {run.rate:9,.0f} requests/s, p99 {run.p99:6.2f} ms, CPU {run.cpu:5.1f} us")
     missed = False
     for coding in ("", ", gzip"):
         pairs = list(zip(runs[f"HIT{coding}"], runs[f"static file{coding}"], strict=True))
         rate = statistics.median(hit.rate / static.rate for hit, static in pairs)
         p99 = statistics.median(hit.p99 / static.p99 for hit, static in pairs)
+        cpu = statistics.median(static.cpu / hit.cpu for hit, static in pairs)
         goals = f"goals {arguments.goal:.2f}, {arguments.p99:.2f}"
-        print(f"HIT / static{coding}: rate {rate:.2f}, p99 {p99:.2f} ({goals})")
+        print(f"HIT / static{coding}: rate {rate:.2f}, p99 {p99:.2f} ({goals}); static's CPU / HIT's {cpu:.2f}")
         missed |= rate < arguments.goal or p99 > arguments.p99
     print(
         f"{HERD} ask for a cold result at once: {cold} reached the gateway (goal 1); "

@@ -16,12 +16,8 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
-import re
 import secrets
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +25,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from benchmarks.edge import CONNECTIONS, THREADS, Run, invoice_record, middle
+from benchmarks.edge import Run, invoice_record, load, middle
 from gateway.signing import Signer
 from gateway.tenants import key_digest, new_api_key
 from tests.edge import running_edge
@@ -78,32 +74,6 @@ def add_rivals(conf: Path) -> None:
     results.write_text(
         text + SECURE_LINK % {"cached": cached, "secret": MD5_SECRET} + AUTH_REQUEST % {"cached": cached}
     )
-
-
-def cpu_seconds(master: int) -> float:
-    """What the workers of an nginx have used so far."""
-    ticks = 0
-    for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
-        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def load(url: str, seconds: int, headers: tuple[str, ...], status: int, master: int) -> tuple[Run, float]:
-    """wrk against ``url``, which must answer ``status`` throughout; and the edge's CPU microseconds a request."""
-    before = cpu_seconds(master)
-    extra = [word for header in headers for word in ("-H", header)]
-    command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *extra, url]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Socket errors" in output or ("Non-2xx" in output) != (status != 200):
-        sys.exit(f"not {status} under load:\n{output}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", output)
-    count = re.search(r"(\d+) requests in", output)
-    if rate is None or p99 is None or count is None:
-        sys.exit(f"wrk's output was not understood:\n{output}")
-    run = Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]])
-    return run, 1e6 * (cpu_seconds(master) - before) / int(count[1])
 
 
 def answered(url: str, headers: tuple[str, ...]) -> tuple[int, str]:
@@ -163,21 +133,17 @@ def main() -> int:
             answered(url, headers)
             if answered(url, headers) != (status, word):
                 sys.exit(f"{name}: {answered(url, headers)}")
-        runs: dict[str, list[tuple[Run, float]]] = {name: [] for name in targets}
+        runs: dict[str, list[Run]] = {name: [] for name in targets}
         for _ in range(arguments.rounds):
             for name, (url, headers, status, _word) in targets.items():
-                master = (plain if url.startswith(opened) else checking).process.pid
-                runs[name].append(load(url, arguments.seconds, headers, status, master))
-    medians = {
-        name: (middle([run for run, _ in each]), statistics.median(cost for _, cost in each))
-        for name, each in runs.items()
-    }
-    reference, least = medians["open HIT"]
+                up = plain if url.startswith(opened) else checking
+                runs[name].append(load(up, url, arguments.seconds, headers, status))
+    medians = {name: middle(each) for name, each in runs.items()}
+    reference = medians["open HIT"]
     print(f"{'':32}{'requests/s':>12}{'of open HIT':>13}{'p99 ms':>9}{'CPU us':>8}{'open HIT / it':>15}")
-    for name, (run, cost) in medians.items():
-        print(
-            f"{name:32}{run.rate:12,.0f}{run.rate / reference.rate:13.2f}{run.p99:9.2f}{cost:8.1f}{least / cost:15.2f}"
-        )
+    for name, run in medians.items():
+        rate, cpu = run.rate / reference.rate, reference.cpu / run.cpu
+        print(f"{name:32}{run.rate:12,.0f}{rate:13.2f}{run.p99:9.2f}{run.cpu:8.1f}{cpu:15.2f}")
     return 0
 
 
