@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gateway.purge import EdgePurger
-from tests.key_mode import ACME, NEW, OLD, assert_refused, bearer
+from tests.key_mode import ACME, NEW, OLD, assert_refused, bearer, write_files
 
 CLOTHES = ["", "/text", "/lines.csv", "/hocr", "/thumbnail.webp"]
 
@@ -140,3 +140,17 @@ def test_two_levels_both_check_links_and_both_keep_the_answer(
     assert_refused(shielded.get(address))
     assert_refused(shielded.get(f"{address}?{query[:-1]}x"))
     assert shielded.get(address, headers=bearer(ACME)).word == "HIT"
+
+
+def test_a_new_signing_key_is_taken_up_by_itself(start_edge, origin, kept, tmp_path, address, link):
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_KEYS="edge", **write_files(tmp_path))
+    origin.answers[address] = kept(b"the text")
+    newer = b"z" * 32
+    assert edge.get(f"{address}?{link(key=newer)}").status == 401
+    (tmp_path / "signing").write_text(f"{newer.hex()}\n{NEW.hex()}\n")
+    deadline = time.monotonic() + 15
+    while edge.get(f"{address}?{link(key=newer)}").status == 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert edge.get(f"{address}?{link(key=NEW)}").word == "HIT"
+    assert edge.get(f"{address}?{link(key=OLD)}").status == 401
