@@ -99,16 +99,21 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="of each run")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind, in turns")
     parser.add_argument("--lines", type=int, default=60, help="text lines of the result")
+    parser.add_argument("--tenants", type=int, default=1, help="how many there are, with a key each")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     signed = Signer((SIGNING_KEY,), 3600).query("acme", RESULT_ID, time.time())
-    key, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
+    offered, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-keys-benchmark-")))
         (folder / "signing").write_text(SIGNING_KEY.hex())
-        keys = {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(API_KEY)}]}
-        (folder / "api").write_text(json.dumps({"tenants": {"acme": keys}}))
+        keys = {"acme": API_KEY} | {f"other-{number}": new_api_key() for number in range(1, arguments.tenants)}
+        entries = {
+            name: {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(key)}]}
+            for name, key in keys.items()
+        }
+        (folder / "api").write_text(json.dumps({"tenants": entries}))
         files = {"OCR_SIGNING_KEY_FILE": str(folder / "signing"), "OCR_API_KEYS_FILE": str(folder / "api")}
         origin = stack.enter_context(contextlib.closing(Origin()))
         # Released for edges that check links, too.
@@ -120,7 +125,7 @@ def main() -> int:
         opened, keyed = plain.url, checking.url
         targets: dict[str, tuple[str, tuple[str, ...], int, str]] = {
             "open HIT": (f"{opened}/results/{RESULT_ID}", (), 200, "HIT"),
-            "API key, njs": (f"{keyed}/results/{RESULT_ID}", (key,), 200, "HIT"),
+            "API key, njs": (f"{keyed}/results/{RESULT_ID}", (offered,), 200, "HIT"),
             "signed link, njs HMAC-SHA256": (f"{keyed}/results/{RESULT_ID}?{signed}", (), 200, "HIT"),
             "signed link, secure_link MD5": (f"{opened}/md5/{RESULT_ID}?{md5_query()}", (), 200, "HIT"),
             # In open mode a key makes the cache step aside; here only the asking is measured.
