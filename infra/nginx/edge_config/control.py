@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_config import cache_files, epoch, keys
-from edge_config.reload import reload
+from edge_config.reload import Nginx
 from edge_config.settings import described
 from edge_config.templates import SETTINGS_FILE, render
 
@@ -53,17 +53,17 @@ def start(folder: Path, state: Path) -> None:
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == nginx:
-            _serve(folder, state, nginx)
+            _serve(folder, state, Nginx(nginx))
         status = 0
     finally:
         os._exit(status)
 
 
-def _serve(folder: Path, state: Path, nginx: int) -> None:
+def _serve(folder: Path, state: Path, nginx: Nginx) -> None:
     path = socket_path(state)
     path.unlink(missing_ok=True)
     turn = threading.Lock()
-    threading.Thread(target=_watch_keys, args=(folder, nginx, turn), daemon=True).start()
+    threading.Thread(target=watch_keys, args=(folder, nginx, turn), daemon=True).start()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
@@ -75,7 +75,7 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
                     values = described((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
                     number = epoch.begin(state)
                     render(folder, values)
-                    done = reload(nginx)
+                    done = nginx.reload()
                 except (OSError, ValueError) as error:
                     print(f"edge control: no new epoch: {error}", file=sys.stderr, flush=True)
                     done, number = False, -1
@@ -113,22 +113,27 @@ def _serve(folder: Path, state: Path, nginx: int) -> None:
         server.serve_forever()
 
 
-def _watch_keys(folder: Path, nginx: int, turn: threading.Lock) -> None:
-    """Have nginx check with what the files of keys say now. One that breaks leaves the keys from before in force."""
+def watch_keys(folder: Path, nginx: Nginx, turn: threading.Lock) -> None:
+    """Have nginx check with what the files of keys say now. One that breaks leaves the keys from before in force; an
+    nginx that does not take them up is asked again."""
     seen = None
     while True:
+        # First of all: nginx has to be there to be told.
+        time.sleep(_LOOK_SECONDS)
         try:
             settings = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
             found = settings, keys.file_states(settings)
-            if found != seen:
+            if found != seen or nginx.behind:
                 seen = found
                 with turn:
-                    if keys.write(folder, described(settings)):
-                        reload(nginx)
-                        print("edge control: the keys were read again", file=sys.stderr, flush=True)
+                    if keys.write(folder, described(settings)) or nginx.behind:
+                        done = nginx.reload()
+                        word = "the keys were read again" if done else "the keys from before hold: see nginx's own log"
+                        print(f"edge control: {word}", file=sys.stderr, flush=True)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError):
+                seen = None  # a full disk, say, which need not stay so; a file that is wrong does until it changes
             print(f"edge control: the keys from before hold: {error}", file=sys.stderr, flush=True)
-        time.sleep(_LOOK_SECONDS)
 
 
 def _sweep(values: Mapping[str, object], number: int) -> None:

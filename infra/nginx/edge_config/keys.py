@@ -46,7 +46,7 @@ def mistakes(values: Mapping[str, object]) -> list[str]:
     found = []
     if not values["OCR_SIGNING_KEY_FILE"]:
         found.append("OCR_SIGNING_KEY_FILE: OCR_EDGE_KEYS=edge needs it")
-    for variable, read in zip(FILES, (_signing_keys, _api_key_digests), strict=True):
+    for variable, read in zip(FILES, (_signing_keys, _owners), strict=True):
         try:
             if values[variable]:
                 read(Path(str(values[variable])))
@@ -79,12 +79,9 @@ def write(folder: Path, values: Mapping[str, object]) -> bool:
         document.unlink(missing_ok=True)
         return False
     api_keys = values["OCR_API_KEYS_FILE"]
-    contents = json.dumps(
-        {
-            "signing": _signing_keys(Path(str(values["OCR_SIGNING_KEY_FILE"]))),
-            "digests": _api_key_digests(Path(str(api_keys))) if api_keys else None,
-        }
-    )
+    digests, tenants = _owners(Path(str(api_keys))) if api_keys else (None, None)
+    signing = _signing_keys(Path(str(values["OCR_SIGNING_KEY_FILE"])))
+    contents = json.dumps({"signing": signing, "digests": digests, "tenants": tenants})
     if document.exists() and document.read_text(encoding="ascii") == contents:
         return False
     # In one step: nginx may be told to read it at any moment.
@@ -95,18 +92,19 @@ def write(folder: Path, values: Mapping[str, object]) -> bool:
     return True
 
 
-def file_states(described: str) -> list[tuple[int, int, int] | None]:
-    """What changes when a file of keys does, for each that the settings, one ``NAME=value`` a line, name."""
+def file_states(described: str) -> list[tuple[int, int, int, int] | None]:
+    """What changes when a file of keys does, or who may read it, for each that the settings, one ``NAME=value`` a
+    line, name."""
     named = dict(line.split("=", 1) for line in described.splitlines())
     return [_state(Path(named[variable])) for variable in FILES if named.get(variable)]
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def _state(path: Path) -> tuple[int, int, int, int] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
 def _signing_keys(path: Path) -> list[str]:
@@ -116,18 +114,22 @@ def _signing_keys(path: Path) -> list[str]:
     return keys
 
 
-def _api_key_digests(path: Path) -> dict[str, str]:
-    """Whose each key is, by its digest: a tenant's name, or nothing for an operator's."""
+def _owners(path: Path) -> tuple[dict[str, str], dict[str, bool]]:
+    """Whose each key is, by its digest: a tenant's name, or nothing for an operator's; and who is a tenant at all."""
     try:
         document = json.loads(path.read_bytes())
         keys = {name: entry["keys"] for name, entry in document["tenants"].items()}
-        owners = {key["sha256"]: name for name in keys for key in keys[name]}
-        owners |= {key["sha256"]: "" for key in document.get("operators", [])}
-    except (ValueError, KeyError, TypeError, AttributeError):
+        entries = [(key["sha256"], name) for name in keys for key in keys[name]]
+        entries += [(key["sha256"], "") for key in document.get("operators", [])]
+        owners = dict(entries)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # Without the cause: it may quote the file.
         raise ValueError("is not a file of API keys") from None
     if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in owners):
         raise ValueError("has a key without its SHA-256")
     if not all(_TENANT_NAME.fullmatch(name) for name in keys):
         raise ValueError("has a tenant whose name is none")
-    return owners
+    if len(owners) < len(entries):
+        # A gateway refuses this, too: whose the key is would be another's word here than there.
+        raise ValueError("has a key twice")
+    return owners, dict.fromkeys(keys, True)

@@ -13,18 +13,30 @@ _RELOAD_SECONDS = 12.0
 _POLL_SECONDS = 0.02
 
 
-def reload(nginx: int) -> bool:
-    """Tell the nginx whose master is process ``nginx``; whether all old workers stopped taking requests in time."""
-    old = set(_workers(nginx))
-    os.kill(nginx, signal.SIGHUP)
-    deadline = time.monotonic() + _RELOAD_SECONDS
-    while True:
-        workers = _workers(nginx)
-        if workers.keys() - old and not any(pid in old and taking for pid, taking in workers.items()):
-            return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
+class Nginx:
+    """A running nginx, whose master is process ``master``. Not thread-safe."""
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self.behind = False
+        """Whether it still goes by an older configuration than :meth:`reload` was last called for."""
+
+    def reload(self) -> bool:
+        """Tell it; whether all old workers stopped taking requests in time.
+
+        They do not where nginx refuses the configuration: a certificate that cannot be read is enough.
+        """
+        self.behind = True
+        old = set(_workers(self._master))
+        os.kill(self._master, signal.SIGHUP)
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while time.monotonic() < deadline:
+            workers = _workers(self._master)
+            if workers.keys() - old and not any(pid in old and taking for pid, taking in workers.items()):
+                self.behind = False
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
 
 
 def _workers(nginx: int) -> dict[int, bool]:

@@ -213,6 +213,7 @@ class TestKeys:
         assert json.loads(document.read_text()) == {
             "signing": ["ab" * 32, "cd" * 32],
             "digests": {"2" * 64: "acme", "3" * 64: ""},
+            "tenants": {"acme": True},
         }
         assert document.stat().st_mode & 0o777 == 0o600
         assert not any(secret in settings.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
@@ -236,6 +237,8 @@ class TestKeys:
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": "secret"}}'),
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": {"keys": [{"sha256": "secret"}]}}}'),
             ("OCR_API_KEYS_FILE", '{"tenants": {"secret/": {"keys": []}}}'),
+            ("OCR_API_KEYS_FILE", "[" * 100_000),
+            ("OCR_API_KEYS_FILE", json.dumps({"tenants": {name: {"keys": [{"sha256": "2" * 64}]} for name in "ab"}})),
         ],
     )
     def test_a_file_that_is_wrong_is_named_and_not_quoted(self, environment, variable, contents):
