@@ -52,7 +52,8 @@ function signed(variables) {
     // A preloaded array has a length and items, and none of an array's methods.
     for (let at = 0; at < edge_keys.signing.length; at += 1) {
         if (same(hmac(edge_keys.signing[at], message), signature)) {
-            return true;
+            // A link outlives its tenant's keys, and not its tenant.
+            return edge_keys.tenants === null || edge_keys.tenants[variables.link_tenant] === true;
         }
     }
     return false;

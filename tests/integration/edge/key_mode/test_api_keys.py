@@ -135,6 +135,7 @@ def test_a_changed_file_of_keys_is_taken_up_by_itself(start_edge, origin, kept, 
     assert edge.get(address, headers=bearer(new)).status == 401
     write_api_keys(tmp_path / "api", {"acme": new, "zeta": ZETA})
     wait_for(401, ACME)
+    wait_for(200, new)  # workers of both configurations answer for a moment
     assert edge.get(address, headers=bearer(new)).word == "HIT", "what is held stays"
     (tmp_path / "api").write_text("{")  # broken: the keys from before hold
     deadline = time.monotonic() + 15
@@ -144,7 +145,25 @@ def test_a_changed_file_of_keys_is_taken_up_by_itself(start_edge, origin, kept, 
     assert edge.get(address, headers=bearer(new)).word == "HIT"
     write_api_keys(tmp_path / "api", {"acme": ACME})
     wait_for(401, new)
+    wait_for(200, ACME)
     assert edge.get(address, headers=bearer(ACME)).word == "HIT"
+
+
+def test_a_tenant_that_is_gone_is_gone_with_its_links(start_edge, origin, kept, tmp_path, address, link):
+    """As at the gateway; and a tenant whose last key was revoked still has the links that were handed out."""
+    settings = write_files(tmp_path)
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_KEYS="edge", **settings)
+    origin.answers[address] = kept(b"the text")
+    query = link()
+    assert [edge.get(f"{address}?{query}").word for _ in range(2)] == ["MISS", "HIT"]
+    others = {"zeta": json.loads((tmp_path / "api").read_text())["tenants"]["zeta"]}
+    keyless = {"acme": {"lookup_key": LOOKUP["acme"], "keys": []}}
+    for tenants, status in ((others | keyless, 200), (others, 401)):
+        (tmp_path / "api").write_text(json.dumps({"tenants": tenants}))
+        deadline = time.monotonic() + 15
+        while edge.get(address, headers=bearer(ACME)).status != 401 or edge.get(f"{address}?{query}").status != status:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_however_credentials_are_mixed_nobody_reads_anothers_result(keyed, origin, kept, answer):
@@ -245,9 +264,11 @@ def test_a_deletion_needs_one(keyed, origin, answer, address, result_id):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/static/app.js"])
-def test_the_page_and_health_need_none(keyed, origin, answer, path):
+def test_the_page_and_health_need_none_to_be_shown(keyed, origin, answer, path):
     origin.answers[path] = answer(200, {}, b"for everybody")
     assert keyed.get(path).body == b"for everybody"
+    for method in ("POST", "PUT"):
+        assert_refused(keyed.get(path, method, body=b"x" * 100), word=None)
 
 
 def test_a_preflight_needs_none(keyed, origin, answer, address):
@@ -268,6 +289,18 @@ def test_no_key_and_no_signature_is_logged(keyed, origin, kept, address, link):
         text = (keyed.folder / name).read_text()
         for secret in (ACME, query.rpartition("=")[2], "leaked", NEW.hex(), LOOKUP["acme"]):
             assert secret not in text, name
+
+
+@pytest.mark.parametrize("mode", ["edge", "gateway"])
+def test_no_signature_is_logged_where_the_gateway_fails(start_edge, unused_port, files, address, link, mode):
+    edge = start_edge(f"127.0.0.1:{unused_port()}", OCR_EDGE_KEYS=mode, **files)
+    assert edge.get(address, headers=bearer(ACME)).status == 502
+    assert edge.get(f"{address}?{link()}").status == 502
+    assert edge.get("/ocr", "POST", headers=bearer(ACME), body=b"x").status == 502
+    told = (edge.folder / "error.log").read_text()
+    assert "POST /ocr" in told
+    assert "signature" not in told
+    assert "502" in [line["upstream_status"] for line in edge.log() if line["path"] == address]
 
 
 def test_the_secrets_are_for_the_masters_eyes_only(keyed):
