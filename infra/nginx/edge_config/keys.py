@@ -12,7 +12,7 @@ from edge_config import readers
 
 MODES = ("off", "gateway", "edge")
 FILES = ("OCR_SIGNING_KEY_FILE", "OCR_API_KEYS_FILE")
-DOCUMENT = "keys.json"
+DOCUMENT = "edge-keys.json"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # As in gateway/tenants.py.

@@ -93,22 +93,22 @@ def nothing() -> None:
 
 
 def test_nginx_is_told_of_a_change_once(conf, watch, write):
-    nginx = Nginx(conf / "keys.json", True)
+    nginx = Nginx(conf / "edge-keys.json", True)
     said = watch(nginx, nothing, lambda: write(NEW), nothing, nothing)
     assert nginx.told == [{NEW}]
     assert "read again" in said
 
 
 def test_an_nginx_that_did_not_take_it_up_is_told_again(conf, watch, write):
-    nginx = Nginx(conf / "keys.json", False, False, True)
+    nginx = Nginx(conf / "edge-keys.json", False, False, True)
     said = watch(nginx, nothing, lambda: write(NEW), nothing, nothing, nothing)
     assert nginx.told == [{NEW}] * 3
     assert (said.count("the keys from before hold"), said.count("read again")) == (2, 1)
 
 
 def test_what_could_not_be_written_is_written_when_it_can_be(conf, watch, write):
-    nginx = Nginx(conf / "keys.json", True)
-    in_the_way = conf / f".keys.json.{os.getpid()}"
+    nginx = Nginx(conf / "edge-keys.json", True)
+    in_the_way = conf / f".edge-keys.json.{os.getpid()}"
 
     def fail() -> None:
         write(NEW)
@@ -120,7 +120,7 @@ def test_what_could_not_be_written_is_written_when_it_can_be(conf, watch, write)
 
 
 def test_what_could_not_be_read_is_read_when_it_can_be(conf, watch, write, api_keys, monkeypatch):
-    nginx = Nginx(conf / "keys.json", True)
+    nginx = Nginx(conf / "edge-keys.json", True)
     read = Path.read_bytes
     readable = True
 

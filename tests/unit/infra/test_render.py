@@ -206,7 +206,7 @@ class TestKeys:
     def rendered(self, tmp_path, environment):
         values = settings.load(environment)
         templates.render(tmp_path / "conf", values)
-        return values, tmp_path / "conf" / "keys.json"
+        return values, tmp_path / "conf" / "edge-keys.json"
 
     def test_what_is_checked_with_is_for_its_owner_only(self, tmp_path, environment):
         values, document = self.rendered(tmp_path, environment)
@@ -223,6 +223,16 @@ class TestKeys:
         self.rendered(tmp_path, environment | {"OCR_EDGE_KEYS": "off"})
         assert not document.exists()
         assert "ngx_http_js" not in (tmp_path / "conf" / "nginx.conf").read_text()
+
+    @pytest.mark.parametrize("mode", ["off", "gateway", "edge"])
+    def test_a_file_of_keys_beside_the_configuration_stays_as_it_is(self, tmp_path, environment, mode):
+        """It has the lookup keys, without which no id can be computed again."""
+        beside = tmp_path / "conf" / "keys.json"
+        beside.parent.mkdir()
+        (tmp_path / "api").rename(beside)
+        before = beside.read_text()
+        self.rendered(tmp_path, environment | {"OCR_EDGE_KEYS": mode, "OCR_API_KEYS_FILE": str(beside)})
+        assert beside.read_text() == before
 
     def test_without_a_file_of_keys_every_key_is_for_the_gateway_to_judge(self, tmp_path, environment):
         _, document = self.rendered(tmp_path, environment | {"OCR_API_KEYS_FILE": ""})

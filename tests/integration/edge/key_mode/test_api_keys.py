@@ -82,6 +82,19 @@ def test_a_purge_takes_only_its_tenants_entry(keyed, origin, kept, address, resu
     assert keyed.get(address, headers=bearer(ZETA)).word == "MISS"
 
 
+def test_a_new_epoch_forgets_what_is_held_of_every_tenant(start_edge, origin, kept, files, address):
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_KEYS="edge", **files)
+    origin.answers[address] = kept(b"the text")
+    for key in (ACME, ZETA):
+        assert [edge.get(address, headers=bearer(key)).word for _ in range(2)] == ["MISS", "HIT"]
+    EdgePurger([edge.admin]).purge_all()
+    deadline = time.monotonic() + 10
+    while any(path.is_file() for path in (edge.folder / "state" / "cache").rglob("*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert [edge.get(address, headers=bearer(key)).word for key in (ACME, ZETA)] == ["MISS", "MISS"]
+
+
 def test_many_who_wait_are_one_question(keyed, origin, kept, address, result_id, together):
     origin.answers[address] = kept(b"the text")
     origin.answers[address].delay = 0.3
@@ -292,8 +305,8 @@ def test_no_key_and_no_signature_is_logged(keyed, origin, kept, address, link):
 
 
 @pytest.mark.parametrize("mode", ["edge", "gateway"])
-def test_no_signature_is_logged_where_the_gateway_fails(start_edge, unused_port, files, address, link, mode):
-    edge = start_edge(f"127.0.0.1:{unused_port()}", OCR_EDGE_KEYS=mode, **files)
+def test_no_signature_is_logged_where_the_gateway_fails(start_edge, files, address, link, mode):
+    edge = start_edge("127.0.0.1:1", OCR_EDGE_KEYS=mode, **files)
     assert edge.get(address, headers=bearer(ACME)).status == 502
     assert edge.get(f"{address}?{link()}").status == 502
     assert edge.get("/ocr", "POST", headers=bearer(ACME), body=b"x").status == 502
@@ -304,7 +317,7 @@ def test_no_signature_is_logged_where_the_gateway_fails(start_edge, unused_port,
 
 
 def test_the_secrets_are_for_the_masters_eyes_only(keyed):
-    document = keyed.folder / "conf" / "keys.json"
+    document = keyed.folder / "conf" / "edge-keys.json"
     assert document.stat().st_mode & 0o777 == 0o600
     others = [file for file in (keyed.folder / "conf").rglob("*") if file.is_file() and file != document]
     assert len(others) > 10
