@@ -24,23 +24,21 @@ _CHANNELS = 3
 
 def line_recognizer(threads: int = 1) -> LineRecognizer:
     """Reads line crops with PP-OCRv6 small. Raises ``FileNotFoundError`` without its weights."""
-    engine = PpocrEngine(threads)
-    return LineRecognizer(engine, Preprocess(height=engine.height, minimum_width=MINIMUM_WIDTH))
+    preprocess = Preprocess(height=PpocrEngine.height, minimum_width=MINIMUM_WIDTH)
+    return LineRecognizer(PpocrEngine(), preprocess, threads=threads)
 
 
 class PpocrEngine:
-    """Calls are thread-safe and leave nothing behind."""
+    """One thread a call. Calls are thread-safe and leave nothing behind."""
 
     height = 48
     step = 8
 
-    def __init__(self, threads: int = 1, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | None = None) -> None:
         import onnxruntime
 
-        if threads < 1:
-            raise ValueError("an engine needs at least one thread")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3

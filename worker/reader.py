@@ -47,7 +47,7 @@ class ReaderSpec:
         from worker.recognise import LineRecognizer
 
         cv2.setNumThreads(self.threads)
-        recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        recognizer = LineRecognizer(load_engine(self.engine), threads=self.threads)
         return PageReader(TextDetector(self.threads), recognizer, self._reviewer(), self.constraints)
 
     def _reviewer(self) -> SecondOpinion | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import cv2
@@ -75,16 +76,20 @@ def stitch(left: np.ndarray, right: np.ndarray, shared: int) -> int:
 class LineRecognizer:
     """Reads text lines with an engine. Keeps nothing from one call to the next.
 
-    ``max_batch`` bounds the crops of one network call; wide crops go in smaller batches, so that a call sees about as
-    many pixels as ``max_batch`` crops of 320 pixels.
+    ``threads`` batches are read at a time: a network this small has too little to do in one call to share it among
+    threads. ``max_batch`` bounds the crops that all of them see, one a thread at least; wide crops go in smaller
+    batches, so that they see about as many pixels as ``max_batch`` crops of 320 pixels.
     """
 
-    def __init__(self, engine: Engine, preprocess: Preprocess | None = None, max_batch: int = 4) -> None:
-        if max_batch < 1:
-            raise ValueError("a batch holds at least one crop")
+    def __init__(
+        self, engine: Engine, preprocess: Preprocess | None = None, max_batch: int = 4, threads: int = 1
+    ) -> None:
+        if max_batch < 1 or threads < 1:
+            raise ValueError("a batch holds at least one crop, and at least one thread reads it")
         self._engine = engine
         self._preprocess = preprocess or Preprocess(height=engine.height)
-        self._max_batch = max_batch
+        self._max_batch = max(1, max_batch // threads)
+        self._each = map if threads == 1 else ThreadPoolExecutor(threads, "lines").map
         self._allowed = lru_cache(8)(self._allowed_classes)
         self._lexicon = lru_cache(8)(self._lexicon_of_classes)
 
@@ -108,14 +113,19 @@ class LineRecognizer:
             for part, (start, end) in enumerate(parts[-1]):
                 width = padded_width(max(end - start, self._preprocess.minimum_width))
                 buckets[width].append(((number, part), strip[:, start:end]))
+        batches = []
         for width, members in sorted(buckets.items()):
             size = max(1, min(self._max_batch, self._max_batch * 320 // width))
-            for begin in range(0, len(members), size):
-                batch = members[begin : begin + size]
-                found = self._paths(to_batch([strip for _, strip in batch], width), constraints)
-                for (key, strip), path in zip(batch, found, strict=True):
-                    steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
-                    paths[key] = tuple(each[:steps] for each in path)
+            batches += [(width, members[begin : begin + size]) for begin in range(0, len(members), size)]
+
+        def read(batch: tuple[int, list[tuple[tuple[int, int], np.ndarray]]]) -> list[Path]:
+            width, members = batch
+            return self._paths(to_batch([strip for _, strip in members], width), constraints)
+
+        for (_, members), found in zip(batches, self._each(read, batches), strict=True):
+            for (key, strip), path in zip(members, found, strict=True):
+                steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
+                paths[key] = tuple(each[:steps] for each in path)
         return [self._decoded(self._join(number, spans, paths), constraints) for number, spans in enumerate(parts)]
 
     def _paths(self, batch: np.ndarray, constraints: Constraints) -> list[Path]:
