@@ -12,7 +12,7 @@ from worker.constraints import UNCONSTRAINED, Constraints
 from worker.crops import crop_line, is_tall, text_band
 from worker.order import reading_order
 from worker.turning import MARGIN, page_turn, turned
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading
 
 Layout = Literal["auto", "line"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -62,7 +62,11 @@ class PageReader:
         self._defaults = defaults
 
     def read(
-        self, page: np.ndarray, layout: Layout = "auto", constraints: Constraints = UNCONSTRAINED
+        self,
+        page: np.ndarray,
+        layout: Layout = "auto",
+        constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
         """The page's text lines in reading order; lines that read as nothing are left out.
 
@@ -84,6 +88,8 @@ class PageReader:
         if layout == "auto":
             quads = turned(quads, page_turn(quads, attempts.readings))
             quads = quads[reading_order(quads)]
+        if found:
+            found([_box(quad) for quad in quads])
         best = self._read(attempts, quads, constraints)
         return [
             Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader)

@@ -22,7 +22,7 @@ from worker.constraints import UNCONSTRAINED, Constraints
 from worker.errors import ReaderBusy, ReaderError, ReaderFailed, ReaderTimeout
 from worker.reader import ReaderSpec
 from worker.spawn import ReaderProcess, Spec
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading
 
 if TYPE_CHECKING:
     from worker.page import Layout
@@ -122,17 +122,17 @@ class ReaderPool:
         layout: Layout = "auto",
         timeout: float = 60.0,
         constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
         """The lines of a uint8 RGB page ``(h, w, 3)``, as :meth:`worker.page.PageReader.read` gives them.
 
-        ``timeout`` is in seconds and includes waiting for a process. Raises :class:`ReaderBusy`,
-        :class:`ReaderTimeout` or :class:`ReaderFailed`.
+        ``timeout`` is in seconds and includes waiting for a process. ``found`` is called in this thread while the
+        lines are read, and once more when the process ended over it; it holds on to the process and raises nothing.
+        Raises :class:`ReaderBusy`, :class:`ReaderTimeout` or :class:`ReaderFailed`.
         """
-        answer = self._call({"layout": layout, "boxes": None}, page, timeout, constraints)
-        return [
-            Line(text, score, tuple((corner[0], corner[1]) for corner in box), reader)
-            for text, score, reader, box in answer["lines"]
-        ]
+        request = {"layout": layout, "boxes": None, "announce": found is not None}
+        answer = self._call(request, page, timeout, constraints, found)
+        return [Line(text, score, _box(corners), reader) for text, score, reader, corners in answer["lines"]]
 
     def read_lines(
         self,
@@ -159,7 +159,12 @@ class ReaderPool:
             keeper.join(timeout=10)
 
     def _call(
-        self, request: dict[str, Any], page: np.ndarray, timeout: float, constraints: Constraints
+        self,
+        request: dict[str, Any],
+        page: np.ndarray,
+        timeout: float,
+        constraints: Constraints,
+        found: Found | None = None,
     ) -> dict[str, Any]:
         if page.ndim != 3 or page.shape[2] != 3 or page.dtype != np.uint8 or not page.size:
             raise ValueError("a page is a uint8 array (height, width, 3) of at least one pixel")
@@ -177,6 +182,9 @@ class ReaderPool:
                 process.channel.receive(deadline)
                 begun = True
                 answer, _ = process.channel.receive(deadline)
+                if found and "found" in answer:
+                    found([_box(corners) for corners in answer["found"]])
+                    answer, _ = process.channel.receive(deadline)
             except TimeoutError:
                 self._leave(process, started + timeout)
                 raise ReaderTimeout("the reading ran over its deadline") from None
@@ -357,3 +365,7 @@ class ReaderPool:
             turn = self._queue.popleft()
             turn.failure = failure
             turn.over.set()
+
+
+def _box(corners: list[list[float]]) -> Box:
+    return tuple((x, y) for x, y in corners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_READER = "crnn"
@@ -25,6 +26,10 @@ class LineReading:
 
 Box = tuple[tuple[float, float], ...]
 """Four corners ``(x, y)`` in page pixels, clockwise from the top-left of the text."""
+
+Found = Callable[[list[Box]], None]
+"""Is told where a page's lines are, in reading order, before they are read. What is read may be fewer of them, and one
+may begin at another of its corners."""
 
 
 @dataclass(frozen=True, slots=True)

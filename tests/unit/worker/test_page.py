@@ -66,6 +66,16 @@ def test_lines_come_in_reading_order_with_their_boxes(page: np.ndarray) -> None:
     assert lines[1] == Line("60:80x20", 0.9, ((110.0, 10.0), (190.0, 10.0), (190.0, 30.0), (110.0, 30.0)))
 
 
+def test_where_the_lines_are_is_told_before_they_are_read(page: np.ndarray) -> None:
+    shades, told = Shades(), []
+    reader = PageReader(Boxes((10, 50, 190, 70), (10, 80, 90, 100), (10.04, 10, 90, 30)), shades)
+    lines = reader.read(page, found=lambda boxes: told.append((len(shades.calls), boxes)))
+    [(calls, boxes)] = told
+    assert calls < len(shades.calls)
+    assert [boxes[0], boxes[1]] == [line.box for line in lines]
+    assert boxes[2] == ((10, 80), (90, 80), (90, 100), (10, 100))
+
+
 def test_lines_that_read_as_nothing_are_left_out(page: np.ndarray) -> None:
     assert texts(PageReader(Boxes((10, 10, 90, 30), (10, 80, 90, 100)), Shades()).read(page)) == ["50:80x20"]
 

@@ -82,6 +82,20 @@ def test_constraints_travel_with_the_page_and_not_beyond_it(pool: ReaderPool) ->
     assert pool.read(page(), timeout=10)[0].text.endswith("(4, 5, 3) 0 0")
 
 
+def test_where_the_lines_are_is_told_before_they_are_read(pool: ReaderPool) -> None:
+    told: list[tuple[float, list]] = []
+    lines = pool.read(page(hundredths=50), found=lambda boxes: told.append((time.monotonic(), boxes)))
+    [(moment, boxes)] = told
+    assert boxes == [line.box for line in lines]
+    assert time.monotonic() - moment > 0.4
+
+
+def test_a_process_that_takes_over_tells_it_again(pool: ReaderPool) -> None:
+    told: list[list] = []
+    assert pool.read(page(doubles.CRASH_ONCE), found=told.append)
+    assert len(told) == 2
+
+
 def test_a_page_that_is_no_contiguous_array_arrives_whole(pool: ReaderPool) -> None:
     pixels = np.random.default_rng(0).integers(1, 255, (60, 80, 3), np.uint8)
     pixels[0, 0] = pixels[-1, -1] = doubles.ECHO, 0, 0
