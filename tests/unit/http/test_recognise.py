@@ -100,6 +100,16 @@ def test_a_batch_is_answered_in_order_and_one_bad_image_spoils_nothing(client, g
     assert (second["status"], second["type"]) == (415, "/docs#unsupported-image")
     assert third["cache_status"].startswith("ocr-gateway; hit")
     assert answer.headers["X-Cache-Status"] == "MISS"
+    assert answer.headers["Cache-Status"] == "ocr-gateway; fwd=miss; detail=batch"
+
+
+def test_a_batch_of_known_documents_is_a_hit_that_nobody_keeps(client, invoice):
+    upload = invoice.encoded()
+    client.post("/ocr", **form(upload))
+    answer = client.post("/ocr", **form(upload, upload))
+    assert answer.headers["X-Cache-Status"] == "HIT"
+    assert answer.headers["Cache-Status"] == "ocr-gateway; hit; detail=batch"
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_an_empty_image_of_a_batch_is_refused_alone(client, invoice):
