@@ -28,7 +28,7 @@ _TRY_AGAIN = (429, 503)
 _MOST_SECONDS_BETWEEN_TRIES = 30
 _MOST_POLL_SECONDS = 5.0
 _PAGES = re.compile(r"([1-9][0-9]{0,6})(?:-([1-9][0-9]{0,6}))?")
-_DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": ""}
+_DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": "", "pattern": ""}
 
 Document = bytes | str | PathLike[str]
 """A document's bytes, or the path of its file."""
@@ -77,6 +77,7 @@ def fingerprint(
     pages: str = "",
     charset: str = "",
     lexicon: str = "",
+    pattern: str = "",
     lookup_key: str | None = None,
 ) -> Fingerprint:
     """The result id of a document, computed here. A file is read in pieces. Raises :class:`OSError`.
@@ -90,14 +91,20 @@ def fingerprint(
     elif isinstance(document, str | PathLike):
         with open(document, "rb") as file:
             return fingerprint(
-                file, layout=layout, pages=pages, charset=charset, lexicon=lexicon, lookup_key=lookup_key
+                file,
+                layout=layout,
+                pages=pages,
+                charset=charset,
+                lexicon=lexicon,
+                pattern=pattern,
+                lookup_key=lookup_key,
             )
     else:
         digest = hashlib.file_digest(document, "sha256")
         size = document.tell()
     if lookup_key is not None:
         digest = hmac.new(bytes.fromhex(lookup_key), digest.digest(), hashlib.sha256)
-    return Fingerprint(digest.hexdigest() + _suffix(_changed(layout, pages, charset, lexicon)), size)
+    return Fingerprint(digest.hexdigest() + _suffix(_changed(layout, pages, charset, lexicon, pattern)), size)
 
 
 class Client:
@@ -164,18 +171,38 @@ class Client:
         self._http.clear()
 
     def fingerprint(
-        self, document: Document, *, layout: str = "auto", pages: str = "", charset: str = "", lexicon: str = ""
+        self,
+        document: Document,
+        *,
+        layout: str = "auto",
+        pages: str = "",
+        charset: str = "",
+        lexicon: str = "",
+        pattern: str = "",
     ) -> Fingerprint:
         """A document's id at this gateway. Raises like :meth:`look_up`."""
         if not self._knows_lookup_key:
             self._lookup_key = self._ask_lookup_key()
             self._knows_lookup_key = True
         return fingerprint(
-            document, layout=layout, pages=pages, charset=charset, lexicon=lexicon, lookup_key=self._lookup_key
+            document,
+            layout=layout,
+            pages=pages,
+            charset=charset,
+            lexicon=lexicon,
+            pattern=pattern,
+            lookup_key=self._lookup_key,
         )
 
     def look_up(
-        self, document: Document, *, layout: str = "auto", pages: str = "", charset: str = "", lexicon: str = ""
+        self,
+        document: Document,
+        *,
+        layout: str = "auto",
+        pages: str = "",
+        charset: str = "",
+        lexicon: str = "",
+        pattern: str = "",
     ) -> Answer | None:
         """The result of a known document, ``None`` when it is unknown. Only its id is sent.
 
@@ -183,7 +210,9 @@ class Client:
         that are none.
         """
         started = time.perf_counter()
-        own = self.fingerprint(document, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+        own = self.fingerprint(
+            document, layout=layout, pages=pages, charset=charset, lexicon=lexicon, pattern=pattern
+        )
         found = self._get(f"/results/{own.id}")
         if found is None:
             return None
@@ -198,24 +227,29 @@ class Client:
         pages: str = "",
         charset: str = "",
         lexicon: str = "",
+        pattern: str = "",
         match: Literal["exact", "near", "none"] = "near",
         job: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Answer:
         """The result of a document: looked up, and uploaded only when it is unknown (or ``match`` is ``none``).
 
-        ``charset`` and ``lexicon`` are what the HTTP parameters of these names are, and like them part of the id.
+        ``charset``, ``lexicon`` and ``pattern`` are what the HTTP parameters of these names are, and like them part of
+        the id.
         ``job``: read it as a job that is asked after, however long it takes; ``progress(done, total)`` hears of the
         pages. Raises what :meth:`look_up` does.
         """
         started = time.perf_counter()
         if match != "none":
-            known = self.look_up(document, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+            known = self.look_up(
+                document, layout=layout, pages=pages, charset=charset, lexicon=lexicon, pattern=pattern
+            )
             # What was matched by its look does for `near` alone.
             if known and (match == "near" or known.result["match"]["kind"] not in ("near", "partial")):
                 return known
         body = document if isinstance(document, bytes) else _contents(document)
-        query = urlencode(_changed(layout, pages, charset, lexicon) | ({"match": match} if match != "near" else {}))
+        options = _changed(layout, pages, charset, lexicon, pattern)
+        query = urlencode(options | ({"match": match} if match != "near" else {}))
         headers = {"Content-Type": "application/octet-stream"} | ({"Prefer": "respond-async"} if job else {})
         response = self._send("POST", "/ocr" + (f"?{query}" if query else ""), body, headers)
         if job and response.status == 202:
@@ -282,7 +316,7 @@ class Client:
             raise ClientError(0, "No answer from the gateway", type(reason).__name__) from error
 
 
-def _changed(layout: str, pages: str, charset: str, lexicon: str) -> dict[str, str]:
+def _changed(layout: str, pages: str, charset: str, lexicon: str, pattern: str) -> dict[str, str]:
     """The options that differ from their defaults, in canonical form."""
     if layout not in ("auto", "line"):
         raise ValueError("layout is auto or line")
@@ -294,7 +328,7 @@ def _changed(layout: str, pages: str, charset: str, lexicon: str) -> dict[str, s
     sets, _, characters = charset.partition(":")
     charset = ",".join(sorted(sets.split(","))) + (":" + "".join(sorted(set(characters))) if characters else "")
     lexicon = ",".join(sorted({word.strip() for word in lexicon.split(",")} - {""}))
-    options = {"layout": layout, "pages": pages, "charset": charset, "lexicon": lexicon}
+    options = {"layout": layout, "pages": pages, "charset": charset, "lexicon": lexicon, "pattern": pattern}
     return {name: value for name, value in options.items() if value != _DEFAULTS[name]}
 
 

@@ -63,7 +63,7 @@ def serve(channel: Channel) -> None:
 
 def _answer(reader: PageReader, request: dict[str, Any], page: np.ndarray, found: Found) -> dict[str, Any]:
     try:
-        constraints = Constraints(request["charset"], tuple(request["lexicon"]))
+        constraints = Constraints(request["charset"], tuple(request["lexicon"]), request["pattern"])
         if request["boxes"] is None:
             lines = reader.read(page, request["layout"], constraints, found if request["announce"] else None)
             return {"lines": [(line.text, float(line.score), line.reader, line.box) for line in lines]}

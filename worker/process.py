@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,7 +169,7 @@ class ReaderPool:
     ) -> dict[str, Any]:
         if page.ndim != 3 or page.shape[2] != 3 or page.dtype != np.uint8 or not page.size:
             raise ValueError("a page is a uint8 array (height, width, 3) of at least one pixel")
-        request |= {"charset": constraints.charset, "lexicon": constraints.lexicon}
+        request |= asdict(constraints)
         deadline = time.monotonic() + timeout
         crashes = 0
         again = False

@@ -1,7 +1,8 @@
 """Line crops to text: preprocess, batch by width, run the network, decode.
 
 Without constraints the best path is taken. With a character set it is the best path of the characters allowed; with a
-lexicon, doubtful lines are decoded by a beam search that prefers its words.
+lexicon, doubtful lines are decoded by a beam search that prefers its words, with a pattern by one that says nothing
+else.
 
 A crop's reading depends on its own pixels only: it is padded to a width that its own width determines, whatever else
 is in the batch.
@@ -9,6 +10,7 @@ is in the batch.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +20,11 @@ import cv2
 import numpy as np
 
 from worker.charset import look_alikes
-from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints
+from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints, compiled
 from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
 from worker.engine import Engine
 from worker.lexicon import Lexicon
+from worker.pattern import Matching
 from worker.preprocess import Preprocess, to_batch
 from worker.types import LineReading
 
@@ -35,8 +38,8 @@ RIVALS = 6
 """Classes of a time step that a beam search looks at."""
 Path = tuple[np.ndarray, ...]
 """Of each time step, the likeliest class and its probability, (T,) each. Under constraints the likeliest class,
-what is allowed in its place and the probability of that; then, with a lexicon, the likely classes that are allowed and
-their log-probabilities, (T, RIVALS) each."""
+what is allowed in its place and the probability of that; then, with a lexicon or a pattern, the likely classes that are
+allowed and their log-probabilities, (T, RIVALS) each."""
 
 
 def padded_width(width: int) -> int:
@@ -92,6 +95,7 @@ class LineRecognizer:
         self._each = map if threads == 1 else ThreadPoolExecutor(threads, "lines").map
         self._allowed = lru_cache(8)(self._allowed_classes)
         self._lexicon = lru_cache(8)(self._lexicon_of_classes)
+        self._matching = lru_cache(8)(lambda pattern: Matching(compiled(pattern), engine.charset))
 
     @property
     def revision(self) -> str:
@@ -139,7 +143,8 @@ class LineRecognizer:
                 allowed, visible, alike = self._allowed(constraints.charset)
                 log_probs = restrict(log_probs, allowed)
                 path = best, *substitutes(log_probs, best, visible, alike)
-            paths.append((*path, *likely(log_probs, RIVALS, MOST_ODDS)) if constraints.lexicon else path)
+            searched = constraints.lexicon or constraints.pattern
+            paths.append((*path, *likely(log_probs, RIVALS, MOST_ODDS)) if searched else path)
         return paths
 
     def _decoded(self, path: Path, constraints: Constraints) -> LineReading:
@@ -151,14 +156,19 @@ class LineRecognizer:
         reading = decoded.reading(charset)
         if not rivals or reading.score >= DOUBTFUL:
             return reading
-        lexicon = self._lexicon(constraints.lexicon)
         rivals = separated(best, allowed, *rivals)
         if constraints.charset and not can_say(decoded.indices, *rivals):
             return reading  # it has a look-alike that a blank is far likelier than, and would be dropped
-        text, _ = beam_search(*rivals, bias=lexicon)[0]
-        if lexicon.within(text) <= lexicon.within(decoded.indices):
-            return reading  # what the words do not change stays as it was read
-        return align(text, *rivals).reading(charset)
+        if constraints.lexicon:
+            lexicon = self._lexicon(constraints.lexicon)
+            text, _ = beam_search(*rivals, bias=lexicon)[0]
+            if lexicon.within(text) > lexicon.within(decoded.indices):
+                reading = align(text, *rivals).reading(charset)
+        if reading.text and not constraints.follows(reading.text):
+            text, chance = beam_search(*rivals, bias=self._matching(constraints.pattern))[0]
+            if chance > -math.inf:
+                reading = align(text, *rivals).reading(charset)
+        return reading
 
     def _allowed_classes(
         self, charset: str

@@ -87,14 +87,14 @@ ranges = st.tuples(st.integers(1, 999), st.integers(0, 999)).map(lambda pair: (p
     st.none() | ranges,
     st.sampled_from(["", "digits", "upper,digits:/-", ":b:a,b", "zh:"]),
     st.sampled_from(["", "发票,INV-1", " b2, a1,,b2 "]),
+    st.sampled_from(["", r"\d{4}-\d+", "[一-龥]+ [^&=+]"]),
 )
-def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted, charset, lexicon):
+def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted, charset, lexicon, pattern):
     pages = f"{wanted[0]}-{wanted[1]}" if wanted else ""
     canonical = str(PageRange.parse(pages)) if pages else ""
-    options = Options(
-        layout, canonical, parse_charset(charset) if charset else "", parse_lexicon(lexicon) if lexicon else ""
-    )
-    own = fingerprint(upload, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+    charset_form, lexicon_form = charset and parse_charset(charset), lexicon and parse_lexicon(lexicon)
+    options = Options(layout, canonical, charset_form, lexicon_form, pattern)
+    own = fingerprint(upload, layout=layout, pages=pages, charset=charset, lexicon=lexicon, pattern=pattern)
     assert own.id == result_id(upload, options)
 
 
@@ -138,9 +138,9 @@ def test_an_unknown_document_is_none_or_uploaded_when_asked_for(client, gateway)
 
 
 def test_options_travel_with_the_upload(client, gateway):
-    asked = "POST /ocr?layout=line&pages=2&charset=digits%3A-&lexicon=a1%2Cb2&match=none"
+    asked = "POST /ocr?layout=line&pages=2&charset=digits%3A-&lexicon=a1%2Cb2&pattern=%5Cd%2B&match=none"
     gateway.script[asked] = [(200, {}, RESULT)]
-    options = {"layout": "line", "pages": "2-2", "charset": "digits:-", "lexicon": "b2,a1"}
+    options = {"layout": "line", "pages": "2-2", "charset": "digits:-", "lexicon": "b2,a1", "pattern": r"\d+"}
     assert client.recognise(b"page", **options, match="none").uploaded
     assert gateway.asked == [asked], "a fresh reading is not looked up"
 

@@ -126,12 +126,12 @@ def test_the_line_layout_is_another_reading(client, invoice):
 def test_what_is_known_of_the_text_reaches_the_reader_and_is_part_of_the_id(client, gateway, invoice):
     upload = invoice.encoded()
     plain = client.post("/ocr", **form(upload))
-    query = {"charset": "upper,digits:-", "lexicon": "发票, INV-1"}
+    query = {"charset": "upper,digits:-", "lexicon": "发票, INV-1", "pattern": r"INV-\d+"}
     answer = client.post("/ocr", query_string=query, **form(upload))
-    assert answer.json["id"] == result_id(upload, Options(charset="digits,upper:-", lexicon="INV-1,发票"))
+    assert answer.json["id"] == result_id(upload, Options("auto", "", "digits,upper:-", "INV-1,发票", r"INV-\d+"))
     assert (plain.headers["X-Cache-Status"], answer.headers["X-Cache-Status"]) == ("MISS", "MISS")
-    assert gateway.reader.constraints == Constraints("digits,upper:-", ("INV-1", "发票"))
-    same = client.post("/ocr", query_string={"lexicon": "INV-1,发票", "charset": "digits,upper:-"}, **form(upload))
+    assert gateway.reader.constraints == Constraints("digits,upper:-", ("INV-1", "发票"), r"INV-\d+")
+    same = client.post("/ocr", query_string=query | {"lexicon": "INV-1,发票"}, **form(upload))
     assert (same.json["id"], same.headers["X-Cache-Status"]) == (answer.json["id"], "HIT")
 
 
@@ -141,6 +141,7 @@ def test_a_copy_is_no_match_for_a_reading_under_other_constraints(client, invoic
     assert client.post("/ocr", **form(copy)).headers["X-Cache-Status"] == "HIT"
     assert client.post("/ocr?charset=digits", **form(copy)).headers["X-Cache-Status"] == "MISS"
     assert client.post("/ocr?lexicon=INV-1", **form(copy)).headers["X-Cache-Status"] == "MISS"
+    assert client.post(r"/ocr?pattern=\d%2B", **form(copy)).headers["X-Cache-Status"] == "MISS"
 
 
 class TestFirstClients:
@@ -238,6 +239,9 @@ class TestRefusals:
             "lexicon=",
             "lexicon=a",
             "lexicon=" + "ab," * 120,
+            "pattern=",
+            "pattern=(%3F%3Da)",
+            "pattern=" + "a" * 129,
             "layout=page",
             "min_score=2",
             "min_score=nan",

@@ -57,7 +57,7 @@ class DoubleReader:
             os._exit(0)
         elif deed == ECHO:
             time.sleep(hundredths / 100)
-        wishes = [f"{constraints.charset} {constraints.lexicon}"] if constraints else []
+        wishes = [f"{constraints.charset} {constraints.lexicon} {constraints.pattern}"] if constraints else []
         facts = [str(os.getpid()), layout, str(page.shape), str(int(page.sum())), str(mark), *wishes]
         return [Line(" ".join(facts), 0.5, box)]
 

@@ -74,9 +74,9 @@ def test_boxes_are_read_in_their_order(pool: ReaderPool) -> None:
 
 
 def test_constraints_travel_with_the_page_and_not_beyond_it(pool: ReaderPool) -> None:
-    constraints = Constraints("digits:é", ("发票", "INV-1"))
+    constraints = Constraints("digits:é", ("发票", "INV-1"), r"\d+")
     [line] = pool.read(page(), timeout=10, constraints=constraints)
-    assert line.text.endswith(f"0 {constraints.charset} {constraints.lexicon}")
+    assert line.text.endswith(rf"0 {constraints.charset} {constraints.lexicon} \d+")
     [reading] = pool.read_lines(page(), [((0, 1), (9, 1), (9, 2), (0, 2))], 10, constraints)
     assert reading.text.endswith(" digits:é")
     assert pool.read(page(), timeout=10)[0].text.endswith("(4, 5, 3) 0 0")

@@ -274,6 +274,43 @@ def test_a_lexicon_decides_what_is_doubtful_and_the_score_says_so():
     assert reading.score == pytest.approx(0.3 / 0.9, rel=0.01)
 
 
+def test_a_pattern_decides_what_is_doubtful_and_the_score_says_so():
+    engine = Told({"a": 0.9}, {"O": 0.6, "0": 0.3}, {"b": 0.98})
+    reading = engine.read(Constraints(pattern=r"[a-z]\d[a-z]"))
+    assert reading.text == "a0b"
+    assert reading.score == pytest.approx(0.3 / 0.9, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "aOb|a0b",  # as it is read, it matches
+        r"\d+",  # what would match is not likely
+        "[a-z]X[a-z]",
+        "a0",  # the b is sure
+    ],
+)
+def test_a_line_that_does_not_nearly_match_stays_as_it_is(pattern):
+    engine = Told({"a": 0.9}, {"O": 0.6, "0": 0.3, "X": 0.02}, {"b": 0.98})
+    assert engine.read(Constraints(pattern=pattern)) == engine.read()
+
+
+def test_nothing_that_is_read_surely_is_overruled():
+    engine = Told({"a": 0.95}, {"O": 0.95, "0": 0.04}, {"b": 0.98})
+    assert engine.read(Constraints(pattern=r"a\db")).text == "aOb"
+
+
+def test_no_text_is_made_for_a_pattern_where_none_is_read():
+    engine = Told({"": 0.6, "1": 0.3}, {"": 0.9})
+    assert engine.read(Constraints(pattern=r"\d")).text == ""
+
+
+def test_a_pattern_has_the_last_word_over_a_lexicon_and_keeps_to_the_character_set():
+    engine = Told({"a": 0.5, "b": 0.4}, {"": 0.9}, {"O": 0.6, "0": 0.3})
+    assert engine.read(Constraints(lexicon=("bO",), pattern=r"[ab]\d")).text == "a0"
+    assert engine.read(Constraints(charset="lower", pattern=r"b\d?")).text == "b"
+
+
 def test_words_with_characters_that_no_engine_knows_are_passed_over():
     assert Told({"a": 0.6, "b": 0.3}).read(Constraints(lexicon=("发票", "b票"))).text == "a"
 
