@@ -104,7 +104,8 @@ def compiled(pattern: str) -> Pattern:
 @dataclass(frozen=True)
 class Constraints:
     """``charset``: in the form of :func:`parse_charset`; empty for any character. ``lexicon``: words to prefer.
-    ``pattern``: a :class:`worker.pattern.Pattern` that lines may follow; empty for none.
+    ``pattern``: a :class:`worker.pattern.Pattern` that lines may follow; empty for none. ``characters``: whether
+    readings tell of each character; it constrains nothing.
 
     Small and picklable. White space is never ruled out: it says nothing, and without it words would run together.
     """
@@ -112,9 +113,10 @@ class Constraints:
     charset: str = ""
     lexicon: tuple[str, ...] = ()
     pattern: str = ""
+    characters: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.charset or self.lexicon or self.pattern)
+        return bool(self.charset or self.lexicon or self.pattern or self.characters)
 
     @cached_property
     def allowed(self) -> frozenset[str] | None:
@@ -130,9 +132,9 @@ class Constraints:
         return allowed is None or all(character in allowed or character.isspace() for character in text)
 
     def may_change(self, reading: LineReading) -> bool:
-        """Whether a line might read otherwise under these constraints than without any."""
+        """Whether a line's reading might be another under these constraints than without any."""
         preferred = bool(self.lexicon) or not self.follows(reading.text)
-        return not self.allows(reading.text) or (preferred and reading.score < DOUBTFUL)
+        return self.characters or not self.allows(reading.text) or (preferred and reading.score < DOUBTFUL)
 
     def follows(self, text: str) -> bool:
         """Whether ``text`` follows the pattern, if there is one."""
@@ -143,7 +145,7 @@ class Constraints:
         if not defaults:
             return self
         words = tuple(sorted({*self.lexicon, *defaults.lexicon}))
-        return Constraints(self.charset or defaults.charset, words, self.pattern or defaults.pattern)
+        return Constraints(self.charset or defaults.charset, words, self.pattern or defaults.pattern, self.characters)
 
 
 UNCONSTRAINED = Constraints()

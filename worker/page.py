@@ -92,7 +92,7 @@ class PageReader:
             found([_box(quad) for quad in quads])
         best = self._read(attempts, quads, constraints)
         return [
-            Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader)
+            Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader, each.reading.characters)
             for each in best
             if each.reading.text.strip()
         ]

@@ -23,7 +23,7 @@ from worker.constraints import UNCONSTRAINED, Constraints
 from worker.errors import ReaderBusy, ReaderError, ReaderFailed, ReaderTimeout
 from worker.reader import ReaderSpec
 from worker.spawn import ReaderProcess, Spec
-from worker.types import Box, Found, Line, LineReading
+from worker.types import Box, Found, Line, LineReading, characters_from
 
 if TYPE_CHECKING:
     from worker.page import Layout
@@ -133,7 +133,10 @@ class ReaderPool:
         """
         request = {"layout": layout, "boxes": None, "announce": found is not None}
         answer = self._call(request, page, timeout, constraints, found)
-        return [Line(text, score, _box(corners), reader) for text, score, reader, corners in answer["lines"]]
+        return [
+            Line(text, score, _box(corners), reader, characters_from(characters))
+            for text, score, reader, characters, corners in answer["lines"]
+        ]
 
     def read_lines(
         self,
@@ -145,7 +148,7 @@ class ReaderPool:
         """Readings of just these boxes of a page, in their order; raises as :meth:`read`."""
         plain = [[(float(x), float(y)) for x, y in box] for box in boxes]
         answer = self._call({"boxes": plain}, page, timeout, constraints)
-        return [LineReading(*line) for line in answer["lines"]]
+        return [LineReading(*said, characters_from(characters)) for *said, characters in answer["lines"]]
 
     def close(self) -> None:
         """Ends all processes; calls that wait or run fail. Calling it again does nothing."""

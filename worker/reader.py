@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
-    "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "lexicon.py",
-    "order.py", "page.py", "pattern.py", "pattern_syntax.py", "ppocr.py", "preprocess.py", "reader.py", "recognise.py",
-    "second_reader.py", "turning.py",
+    "characters.py", "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py",
+    "decoder.py", "lexicon.py", "order.py", "page.py", "pattern.py", "pattern_syntax.py", "ppocr.py", "preprocess.py",
+    "reader.py", "recognise.py", "second_reader.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 

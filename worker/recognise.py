@@ -1,30 +1,21 @@
 """Line crops to text: preprocess, batch by width, run the network, decode.
 
-Without constraints the best path is taken. With a character set it is the best path of the characters allowed; with a
-lexicon, doubtful lines are decoded by a beam search that prefers its words, with a pattern by one that says nothing
-else.
-
 A crop's reading depends on its own pixels only: it is padded to a width that its own width determines, whatever else
 is in the batch.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from worker.charset import look_alikes
-from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints, compiled
-from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
+from worker.constraints import UNCONSTRAINED, Constraints
+from worker.decoder import Decoder, Path
 from worker.engine import Engine
-from worker.lexicon import Lexicon
-from worker.pattern import Matching
 from worker.preprocess import Preprocess, to_batch
 from worker.types import LineReading
 
@@ -34,12 +25,6 @@ OVERLAP = 256
 """Pixels that two neighbouring windows share."""
 LONGEST = 12 * WINDOW
 """A strip beyond this (320 times as long as high) is no text line; it is squeezed, to bound time and memory."""
-RIVALS = 6
-"""Classes of a time step that a beam search looks at."""
-Path = tuple[np.ndarray, ...]
-"""Of each time step, the likeliest class and its probability, (T,) each. Under constraints the likeliest class,
-what is allowed in its place and the probability of that; then, with a lexicon or a pattern, the likely classes that are
-allowed and their log-probabilities, (T, RIVALS) each."""
 
 
 def padded_width(width: int) -> int:
@@ -93,9 +78,7 @@ class LineRecognizer:
         self._preprocess = preprocess or Preprocess(height=engine.height)
         self._max_batch = max(1, max_batch // threads)
         self._each = map if threads == 1 else ThreadPoolExecutor(threads, "lines").map
-        self._allowed = lru_cache(8)(self._allowed_classes)
-        self._lexicon = lru_cache(8)(self._lexicon_of_classes)
-        self._matching = lru_cache(8)(lambda pattern: Matching(compiled(pattern), engine.charset))
+        self._decoder = Decoder(engine.charset)
 
     @property
     def revision(self) -> str:
@@ -130,64 +113,15 @@ class LineRecognizer:
             for (key, strip), path in zip(members, found, strict=True):
                 steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
                 paths[key] = tuple(each[:steps] for each in path)
-        return [self._decoded(self._join(number, spans, paths), constraints) for number, spans in enumerate(parts)]
+        return [
+            self._decoder.reading(self._join(number, spans, paths), constraints, spans[-1][1] / self._engine.step)
+            for number, spans in enumerate(parts)
+        ]
 
     def _paths(self, batch: np.ndarray, constraints: Constraints) -> list[Path]:
         if not constraints:
             return list(zip(*self._engine.best(batch), strict=True))
-        paths: list[Path] = []
-        for log_probs in self._engine.run(batch):
-            best = log_probs.argmax(1)
-            path: Path = (best, best, np.exp(log_probs.max(1)))
-            if constraints.charset:
-                allowed, visible, alike = self._allowed(constraints.charset)
-                log_probs = restrict(log_probs, allowed)
-                path = best, *substitutes(log_probs, best, visible, alike)
-            searched = constraints.lexicon or constraints.pattern
-            paths.append((*path, *likely(log_probs, RIVALS, MOST_ODDS)) if searched else path)
-        return paths
-
-    def _decoded(self, path: Path, constraints: Constraints) -> LineReading:
-        charset = self._engine.charset
-        if not constraints:
-            return greedy(*path).reading(charset)
-        best, allowed, probability, *rivals = path
-        decoded = greedy_within(best, allowed, probability)
-        reading = decoded.reading(charset)
-        if not rivals or reading.score >= DOUBTFUL:
-            return reading
-        rivals = separated(best, allowed, *rivals)
-        if constraints.charset and not can_say(decoded.indices, *rivals):
-            return reading  # it has a look-alike that a blank is far likelier than, and would be dropped
-        if constraints.lexicon:
-            lexicon = self._lexicon(constraints.lexicon)
-            text, _ = beam_search(*rivals, bias=lexicon)[0]
-            if lexicon.within(text) > lexicon.within(decoded.indices):
-                reading = align(text, *rivals).reading(charset)
-        if reading.text and not constraints.follows(reading.text):
-            text, chance = beam_search(*rivals, bias=self._matching(constraints.pattern))[0]
-            if chance > -math.inf:
-                reading = align(text, *rivals).reading(charset)
-        return reading
-
-    def _allowed_classes(
-        self, charset: str
-    ) -> tuple[tuple[int, ...], tuple[int, ...], dict[int, tuple[int, ...]]]:
-        """The classes that a character set allows, those among them that can be seen, and which of these look like
-        one that is not allowed."""
-        constraints, known = Constraints(charset), self._engine.charset
-        allowed = tuple(i for i, character in enumerate(known.characters, 1) if constraints.allows(character))
-        visible = tuple(index for index in allowed if not known.characters[index - 1].isspace())
-        alike = {}
-        for character, twins in look_alikes().items():
-            if character in known and not constraints.allows(character):
-                [index] = known.encode(character)
-                alike[index] = tuple(known.encode(filter(constraints.allows, known.known(twins))))
-        return allowed, visible, alike
-
-    def _lexicon_of_classes(self, words: tuple[str, ...]) -> Lexicon:
-        charset = self._engine.charset
-        return Lexicon(charset.encode(word) for word in words if charset.known(word) == word)
+        return [self._decoder.path(log_probs, constraints) for log_probs in self._engine.run(batch)]
 
     def _strip(self, crop: np.ndarray) -> np.ndarray:
         height, width = crop.shape[:2]
