@@ -31,6 +31,7 @@ class Options:
     ``charset``: characters that the text is made of, as :func:`worker.constraints.parse_charset` has them; empty for
     any. ``lexicon``: words to prefer, as :func:`worker.constraints.parse_lexicon` has them; empty for none.
     ``pattern``: what lines may look like, a :class:`worker.pattern.Pattern`; empty for none.
+    ``detail``: ``characters`` has each line's characters told one by one.
     An option added later must default to what was done before it existed: ids do not name defaults, so they stay.
     """
 
@@ -39,10 +40,13 @@ class Options:
     charset: str = ""
     lexicon: str = ""
     pattern: str = ""
+    detail: Literal["lines", "characters"] = "lines"
 
     def __post_init__(self) -> None:
         if self.layout not in ("auto", "line"):
             raise ValueError("layout is auto or line")
+        if self.detail not in ("lines", "characters"):
+            raise ValueError("detail is lines or characters")
         if not _PAGES.fullmatch(self.pages):
             raise ValueError("pages is empty, a page or a range")
         if self.charset and parse_charset(self.charset) != self.charset:
@@ -54,8 +58,9 @@ class Options:
 
     @property
     def constraints(self) -> Constraints:
-        """What constrains the text."""
-        return Constraints(self.charset, tuple(self.lexicon.split(",")) if self.lexicon else (), self.pattern)
+        """What the reader needs to know of these."""
+        words = tuple(self.lexicon.split(",")) if self.lexicon else ()
+        return Constraints(self.charset, words, self.pattern, self.detail == "characters")
 
     def changed(self) -> dict[str, str]:
         """The options that differ from their defaults, sorted by name; ``Options(**changed)`` is equal to these."""

@@ -117,7 +117,7 @@ def read_and_store(
         if left <= 0:
             raise ReadingTimedOut("The reading ran over its deadline; send fewer pages (`pages=`) or a smaller image.")
         lines += (
-            PageLine(line.text, line.score, line.box, number, line.reader)
+            PageLine(line.text, line.score, line.box, number, line.reader, line.characters)
             for line in reader.read(
                 page, options.layout, left, options.constraints, keepsakes.prepare if done == 0 else None
             )

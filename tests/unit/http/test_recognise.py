@@ -123,6 +123,15 @@ def test_the_line_layout_is_another_reading(client, invoice):
     assert answer.json["id"] == result_id(upload, Options(layout="line"))
 
 
+def test_characters_are_told_where_they_are_asked_for(client, gateway, invoice):
+    upload = invoice.encoded()
+    answer = client.post("/ocr?detail=characters", **form(upload))
+    assert answer.json["id"] == result_id(upload, Options(detail="characters"))
+    assert gateway.reader.constraints == Constraints(characters=True)
+    assert client.post("/ocr", **form(upload)).headers["X-Cache-Status"] == "MISS"
+    assert gateway.reader.constraints == Constraints()
+
+
 def test_what_is_known_of_the_text_reaches_the_reader_and_is_part_of_the_id(client, gateway, invoice):
     upload = invoice.encoded()
     plain = client.post("/ocr", **form(upload))
@@ -239,6 +248,7 @@ class TestRefusals:
             "lexicon=",
             "lexicon=a",
             "lexicon=" + "ab," * 120,
+            "detail=words",
             "pattern=",
             "pattern=(%3F%3Da)",
             "pattern=" + "a" * 129,
