@@ -16,6 +16,7 @@ from worker.charset import Charset
 from worker.package_weights import SECOND_READER, weights_path
 from worker.preprocess import Preprocess
 from worker.recognise import LineRecognizer
+from worker.session import line_session
 
 MINIMUM_WIDTH = 160
 """Pixels that a shorter line is padded to; with PaddleOCR's 320 it takes half as long again and reads no better."""
@@ -35,17 +36,8 @@ class PpocrEngine:
     step = 8
 
     def __init__(self, weights: Path | None = None) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        options.enable_mem_pattern = False  # one is kept for every shape, and widths make many
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._weights = weights or weights_path(SECOND_READER)
-        self._session = onnxruntime.InferenceSession(str(self._weights), options, providers=["CPUExecutionProvider"])
+        self._session = line_session(self._weights)
         listed = self._session.get_modelmeta().custom_metadata_map.get("character")
         if listed is None:
             raise ValueError(f"{self._weights.name} is no recogniser of this kind: it lists no characters")

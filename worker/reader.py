@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PIPELINE = (
     "characters.py", "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py",
     "decoder.py", "lexicon.py", "order.py", "page.py", "pattern.py", "pattern_syntax.py", "ppocr.py", "preprocess.py",
-    "reader.py", "recognise.py", "second_reader.py", "turning.py",
+    "reader.py", "recognise.py", "second_reader.py", "session.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 

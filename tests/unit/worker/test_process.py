@@ -90,10 +90,11 @@ def test_where_the_lines_are_is_told_before_they_are_read(pool: ReaderPool) -> N
     assert time.monotonic() - moment > 0.4
 
 
-def test_a_process_that_takes_over_tells_it_again(pool: ReaderPool) -> None:
+def test_a_process_that_takes_over_tells_it_too(pool: ReaderPool) -> None:
     told: list[list] = []
-    assert pool.read(page(doubles.CRASH_ONCE), found=told.append)
-    assert len(told) == 2
+    lines = pool.read(page(doubles.CRASH_ONCE), found=told.append)
+    # What the first process said may have gone with it.
+    assert told in ([boxes := [line.box for line in lines]], [boxes, boxes])
 
 
 def test_a_page_that_is_no_contiguous_array_arrives_whole(pool: ReaderPool) -> None:
