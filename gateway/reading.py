@@ -6,6 +6,7 @@ The same function runs beside the gateway and in a worker process, so both store
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -161,16 +162,23 @@ def warm_up() -> None:
 
 
 class _Keepsakes:
-    """What is kept beside a document's record, of its first page. Most of it can be made while the lines are read."""
+    """What is kept beside a document's record, of its first page. Most of it can be made while the lines are read, in a
+    thread of its own: who reads is not to wait for it."""
 
     def __init__(self, task: ReadingTask) -> None:
         self._task = task
         self._page = task.document.pages[0]
         self._thumbnail: bytes | None = None
         self._image: EncodedImage | None = None
+        self._making: threading.Thread | None = None
 
     def prepare(self, boxes: Sequence[Box]) -> None:
-        """What can be made when it is known where the lines are."""
+        """Begin with what can be made when it is known where the lines are."""
+        if self._making is None:
+            self._making = threading.Thread(target=self._make, args=(boxes,), name="keepsakes", daemon=True)
+            self._making.start()
+
+    def _make(self, boxes: Sequence[Box]) -> None:
         self._thumbnail = thumbnail(self._page)
         if boxes and self._task.look is not None:
             with suppress(ProofError):  # then so does proof()
@@ -178,10 +186,16 @@ class _Keepsakes:
 
     def thumbnail(self) -> bytes:
         """WebP bytes."""
+        self._wait()
         return self._thumbnail or thumbnail(self._page)
 
     def proof(self, lines: Sequence[PageLine]) -> bytes | None:
         """What verifies a copy; ``None`` for a document that nominates nothing."""
         if not lines or self._task.look is None:
             return None
+        self._wait()
         return encode_proof(self._page, np.array([line.box for line in lines], np.float32), self._image)
+
+    def _wait(self) -> None:
+        if self._making is not None:
+            self._making.join()

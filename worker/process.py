@@ -128,8 +128,8 @@ class ReaderPool:
         """The lines of a uint8 RGB page ``(h, w, 3)``, as :meth:`worker.page.PageReader.read` gives them.
 
         ``timeout`` is in seconds and includes waiting for a process. ``found`` is called in this thread while the
-        lines are read, and once more when the process ended over it; it holds on to the process and raises nothing.
-        Raises :class:`ReaderBusy`, :class:`ReaderTimeout` or :class:`ReaderFailed`.
+        lines are read, and again when the process ended over it; the process is kept until it returns, and it raises
+        nothing. Raises :class:`ReaderBusy`, :class:`ReaderTimeout` or :class:`ReaderFailed`.
         """
         request = {"layout": layout, "boxes": None, "announce": found is not None}
         answer = self._call(request, page, timeout, constraints, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -52,6 +53,23 @@ def test_what_is_made_while_the_lines_are_read_is_what_is_made_afterwards(archiv
     early, late = (kept(archive, reader, task_of(reader.knows(drawing))) for reader in readers)
     assert early == late
     assert None not in early
+
+
+def test_the_reader_does_not_wait_for_what_is_kept(archive, monkeypatch):
+    read = threading.Event()
+
+    class ToldReader(ScriptedReader):
+        def read(self, page, layout, timeout, constraints, found=None):
+            lines = super().read(page, layout, timeout, constraints, found)
+            read.set()
+            return lines
+
+    encode = module.encode_image
+    waited = []
+    monkeypatch.setattr(module, "encode_image", lambda *page: waited.append(read.wait(10)) or encode(*page))
+    reader = ToldReader()
+    assert None not in kept(archive, reader, task_of(reader.knows(draw_invoice(1))))
+    assert waited == [True]
 
 
 def test_the_costly_part_is_made_once(archive, monkeypatch):
