@@ -66,7 +66,6 @@ SOURCES = (
     Source("naptha/tesseract.js", "42eae669e4b3a66429d8516f078912cc747a89df", "Apache-2.0"),
     Source("opencv/opencv_contrib", "2a5154a4479e841aa1282ef83d139c4870d17b8f", "Apache-2.0", ("modules/text/",)),
     Source("szad670401/HyperLPR", "9307450f7b7915be18f23a539ec05b41fe6629f4", "Apache-2.0", ("resource/", "images/")),
-    Source("tesseract-ocr/tessdoc", "f0e2e52803c3ebf281bee2fda8a6d2e168dff266", "Apache-2.0"),
     Source("tesseract-ocr/test", "232ff181c66516116ec0e84c4963f70de15050fd", "Apache-2.0", ("testing/",)),
 )
 

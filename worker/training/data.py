@@ -98,11 +98,19 @@ class Batch:
         """The batch in pinned memory, as ``DataLoader`` asks for it."""
         return Batch(**{each.name: getattr(self, each.name).pin_memory() for each in fields(self)})
 
+    def __reduce__(self) -> tuple:
+        # As tensors they would go from process to process in a file descriptor each: too many of them.
+        return _batch, tuple(getattr(self, each.name).numpy() for each in fields(self))
+
     def inputs(self) -> Tensor:
         """float32 (N, 1, 48, W) in -1..1, mid grey (0) behind each line's end: :func:`worker.preprocess.to_batch`."""
         columns = torch.arange(self.images.shape[-1], device=self.images.device)
         inside = (columns < self.widths[:, None]).float()[:, None, None]
         return (self.images.float() * (1 / 127.5) - 1) * inside
+
+
+def _batch(*arrays: np.ndarray) -> Batch:
+    return Batch(*map(torch.from_numpy, arrays))
 
 
 def draw_classes(needed: np.ndarray, classes: int, negatives: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,7 +144,7 @@ def collate(lines: Sequence[TrainingLine], classes: int, negatives: int, seed: i
             taught[number], shares[number] = line.lesson.classes, line.lesson.shares
     needed = np.unique(np.concatenate(([BLANK], targets, taught.ravel())))  # sorted: the blank stays class 0
     chosen, added = draw_classes(needed, classes, negatives, seed)
-    arrays = (
+    return _batch(
         images,
         np.array([line.strip.shape[1] for line in lines]),
         np.searchsorted(needed, targets),
@@ -146,7 +154,6 @@ def collate(lines: Sequence[TrainingLine], classes: int, negatives: int, seed: i
         chosen,
         added,
     )
-    return Batch(*map(torch.from_numpy, arrays))
 
 
 class Chunks(Dataset):

@@ -152,7 +152,7 @@ class Trainer:
         network, charset, state = checkpoint.read(path if begun else folder / checkpoint.WARM_START)
         trainer = cls(network, charset, config, folder, fonts, state["known"])
         if begun:
-            trainer.average = state["average"]
+            trainer.average = {name: value.to(trainer.device) for name, value in state["average"].items()}
             trainer.optimiser.load_state_dict(state["optimiser"])
             trainer.step, trainer.chunk = state["step"], state["chunk"]
         return trainer

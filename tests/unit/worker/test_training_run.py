@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -96,6 +97,12 @@ def test_a_batch_is_what_inference_would_see():
     batch = batch_of(*lines)
     expected = to_batch([line.strip for line in lines], lines[0].width)
     np.testing.assert_allclose(batch.inputs().numpy(), expected, atol=1e-6)
+
+
+def test_a_batch_goes_whole_from_process_to_process():
+    batch = batch_of(barcode("0123"), barcode("45"))
+    data = pickle.dumps(batch)
+    assert all(torch.equal(value, getattr(batch, name)) for name, value in vars(pickle.loads(data)).items())
 
 
 def test_kept_lines_are_those_that_were_drawn(tmp_path):
