@@ -56,12 +56,13 @@ def _continue(arguments: argparse.Namespace) -> None:
 
 def _collect(arguments: argparse.Namespace) -> None:
     from worker.detect import TextDetector
+    from worker.ppocr import line_recognizer
     from worker.training.collect import Unseen, collect
 
     detector = TextDetector()
     arguments.clones.mkdir(parents=True, exist_ok=True)
-    count = collect(arguments.folder, arguments.clones, Unseen.of(arguments.unseen, detector), detector)
-    print(f"{count} lines")
+    unseen = Unseen.of(arguments.unseen, detector)
+    print(f"{collect(arguments.folder, arguments.clones, unseen, detector, line_recognizer())} lines")
 
 
 def _teach(arguments: argparse.Namespace) -> None:

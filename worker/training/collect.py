@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +21,7 @@ import numpy as np
 from PIL import Image
 
 from worker.crops import crop_line, is_tall
-from worker.detect import TextDetector
-from worker.ppocr import line_recognizer
+from worker.page import Detector, Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +34,8 @@ LEAST_HEIGHT, LONGEST = 9, 26
 LEAST_SCORE = 0.2
 """Of the teacher's reading. What it reads worse is no text, or text on its head."""
 MOST_PIXELS = 40_000_000
+PAGE = 320
+"""A picture with a longer side may be more than one line."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,10 @@ def decoded(data: bytes) -> np.ndarray | None:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
+def _digest(picture: np.ndarray) -> bytes:
+    return hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest()
+
+
 def _hash(picture: np.ndarray) -> int:
     return int(str(imagehash.phash(Image.fromarray(picture))), 16)
 
@@ -120,22 +125,22 @@ def _hash(picture: np.ndarray) -> int:
 class Unseen:
     """Pictures, and lines of pictures, that nothing collected may be a near copy of."""
 
-    digests: set[str] = field(default_factory=set)
+    digests: set[bytes] = field(default_factory=set)
     hashes: list[int] = field(default_factory=list)
 
     def add(self, picture: np.ndarray) -> None:
-        self.digests.add(hashlib.sha256(picture.tobytes()).hexdigest())
+        self.digests.add(_digest(picture))
         self.hashes.append(_hash(picture))
 
     def has(self, picture: np.ndarray) -> bool:
         """Whether the picture, uint8 RGB, is one of them or looks like one."""
-        if hashlib.sha256(picture.tobytes()).hexdigest() in self.digests:
+        if _digest(picture) in self.digests:
             return True
         differing = np.bitwise_count(np.array(self.hashes, np.uint64) ^ np.uint64(_hash(picture)))
         return bool((differing <= NEAR).any())
 
     @classmethod
-    def of(cls, folders: list[Path], detector: TextDetector) -> Unseen:
+    def of(cls, folders: Sequence[Path], detector: Detector) -> Unseen:
         """All pictures under ``folders``, and their lines."""
         unseen = cls()
         for folder in folders:
@@ -146,30 +151,34 @@ class Unseen:
                 if picture is None:
                     continue
                 unseen.add(picture)
-                if max(picture.shape[:2]) > 320:  # a page rather than a line
+                if max(picture.shape[:2]) > PAGE:
                     for quad in detector.detect(picture):
                         unseen.add(crop_line(picture, quad))
         return unseen
 
 
-def collect(folder: Path, clones: Path, unseen: Unseen, detector: TextDetector) -> int:
+def collect(
+    folder: Path,
+    clones: Path,
+    unseen: Unseen,
+    detector: Detector,
+    teacher: Recognizer,
+    sources: Sequence[Source] = SOURCES,
+) -> int:
     """Writes the lines of all sources into ``folder``: grey PNG files and ``lines.jsonl``. Returns their number."""
     folder.mkdir(parents=True, exist_ok=True)
-    teacher = line_recognizer()
     count = 0
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     with (folder / LABELS).open("w", encoding="utf-8") as labels:
-        for source in SOURCES:
+        for source in sources:
             before = count
             for path, picture in Repository(source, clones).pictures():
                 if unseen.has(picture):
                     log.info("%s: %s is to stay unseen", source.repository, path)
                     continue
-                crops = [crop_line(picture, quad) for quad in detector.detect(picture)]
-                crops = [crop for crop in crops if _usable(crop) and not unseen.has(crop)]
-                for crop, reading in zip(crops, teacher.recognise(crops), strict=True):
-                    digest = hashlib.sha256(crop.tobytes()).hexdigest()
-                    if reading.score < LEAST_SCORE or digest in seen:
+                for crop in _legible(picture, detector, teacher):
+                    digest = _digest(crop)
+                    if digest in seen or unseen.has(crop):
                         continue
                     seen.add(digest)
                     name = f"{count:06}.png"
@@ -181,6 +190,11 @@ def collect(folder: Path, clones: Path, unseen: Unseen, detector: TextDetector) 
     return count
 
 
-def _usable(crop: np.ndarray) -> bool:
-    height, width = crop.shape[:2]
-    return height >= LEAST_HEIGHT and width <= LONGEST * height and not is_tall(crop)
+def _legible(picture: np.ndarray, detector: Detector, teacher: Recognizer) -> Iterator[np.ndarray]:
+    """Crops of the lines that a network could learn from."""
+    crops = [crop_line(picture, quad) for quad in detector.detect(picture)]
+    crops = [crop for crop in crops if crop.shape[0] >= LEAST_HEIGHT and not is_tall(crop)]
+    crops = [crop for crop in crops if crop.shape[1] <= LONGEST * crop.shape[0]]
+    for crop, reading in zip(crops, teacher.recognise(crops), strict=True):
+        if reading.score >= LEAST_SCORE:
+            yield crop

@@ -1,9 +1,8 @@
 """Training: CTC on drawn lines, a teacher's word on drawn and real ones, Adam, a moving average, runs that resume.
 
-Two recipes (docs/recogniser.md). Without a teacher, what the warm start knows is held: its classifier rows stay as
-they are, its convolutions stand still at first and move little later. With one, everything moves: the teacher holds
-what the drawn lines do not show. Chunk ``k`` of the data is a pure function of the settings and ``k``, so a resumed run
-sees the lines it would have seen.
+What the first weights know is held: their classifier rows stay as they are, their convolutions stand still at first
+and move little later. Chunk ``k`` of the data is a pure function of the settings and ``k``, so a resumed run sees the
+lines it would have seen.
 """
 
 from __future__ import annotations
@@ -16,15 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from worker.charset import BLANK, Charset
+from worker.charset import Charset
 from worker.crnn import Crnn
 from worker.training import checkpoint
+from worker.training.batch import Batch
 from worker.training.curve import Curve
-from worker.training.data import Batch, Chunks, Mixture
+from worker.training.data import Chunks, Mixture
+from worker.training.losses import ctc_loss, teacher_loss
 
 log = logging.getLogger(__name__)
 
@@ -84,27 +85,6 @@ class TrainConfig:
             taught=self.teacher > 0,
             kept=folder / CHUNKS if self.teacher else None,
         )
-
-
-def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Negative log-likelihood per character, of the lines whose text is known. ``logits`` (N, T, K)."""
-    log_probs = logits.log_softmax(-1).transpose(0, 1)  # T, N, K
-    steps = torch.full((logits.shape[0],), logits.shape[1])
-    losses = F.ctc_loss(log_probs, batch.targets, steps, batch.lengths, reduction="none", zero_infinity=True)
-    known = (batch.lengths > 0).to(losses.device)
-    return (losses * known).sum() / max(1, int(batch.lengths.sum()))
-
-
-def teacher_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Kullback-Leibler divergence from the teacher, its likeliest classes only, per character that it sees.
-
-    ``logits`` (N, T, K), T that of the lesson or more: steps behind it are not taught.
-    """
-    log_probs = logits.log_softmax(-1).gather(-1, batch.taught)
-    shares = batch.shares
-    divergence = (shares * (shares.clamp_min(1e-6).log() - log_probs)).sum()
-    characters = (shares * (batch.taught != BLANK)).sum()
-    return divergence / characters.clamp_min(1)
 
 
 def rate(step: int, config: TrainConfig) -> float:

@@ -17,11 +17,14 @@ from worker.charset import Charset
 from worker.crnn import Crnn, CrnnConfig
 from worker.preprocess import to_batch
 from worker.training import checkpoint
+from worker.training.batch import TrainingLine, collate, draw_classes
 from worker.training.curve import Curve, plot
-from worker.training.data import Chunks, Mixture, TrainingLine, collate, draw_classes, read, write
+from worker.training.data import Chunks, Mixture
+from worker.training.kept import read, write
+from worker.training.losses import ctc_loss, teacher_loss
 from worker.training.real import RealLines
 from worker.training.teacher import LIKELIEST, Lesson, Teacher
-from worker.training.train import TrainConfig, Trainer, ctc_loss, device_named, rate, teacher_loss
+from worker.training.train import TrainConfig, Trainer, device_named, rate
 
 FULL = Charset.extending("")
 DIGITS = Charset(tuple("0123456789 "))
@@ -206,6 +209,20 @@ def test_the_teachers_loss_is_zero_for_who_says_the_same():
     same = torch.zeros(1, 40, len(batch.classes)).scatter_add(-1, batch.taught, batch.shares).clamp_min(1e-9).log()
     assert teacher_loss(same, batch).item() == pytest.approx(0, abs=1e-3)
     assert teacher_loss(torch.zeros_like(same), batch).item() > 1
+
+
+def test_a_character_may_be_named_one_step_beside_the_teachers_not_two():
+    line = barcode("0123")
+    batch = batch_of(replace(line, lesson=lesson(line, "5")))
+    five = batch.classes.tolist().index(DIGITS.encode("5")[0])
+    losses = []
+    for step in (1, 2, 0, 3):
+        logits = torch.zeros(1, 40, len(batch.classes))
+        logits[..., 0] = 20
+        logits[0, step, 0], logits[0, step, five] = 0, 20
+        losses.append(teacher_loss(logits, batch).item())
+    assert losses[:3] == pytest.approx([0, 0, 0], abs=1e-3)
+    assert losses[3] > 10
 
 
 def test_lines_without_a_lesson_are_not_taught():
