@@ -33,8 +33,9 @@ class Mixture:
 
     ``chunk`` lines, of them the shares ``scene`` and ``real``; the latter come from the folder ``collected``. ``fresh``
     characters are drawn often; ``fonts`` are more folders with the generator's fonts. With ``taught``, the teacher
-    says what it reads in scene and real lines, and chunks are kept in the folder ``kept``, which is for one mixture. It is not asked about the
-    other lines: it costs as much as a step, and they are drawn well enough to speak for themselves.
+    says what it reads in scene and real lines, and chunks are kept in the folder ``kept``, which is for one mixture.
+    It is not asked about the other lines: it costs as much as a step, and they are drawn well enough to speak for
+    themselves.
     """
 
     seed: int = 1
