@@ -126,7 +126,8 @@ def _sheet(arguments: argparse.Namespace) -> None:
     cells = [np.pad(strip, ((2, 2), (2, 562 - strip.shape[1])), constant_values=255) for strip in strips]
     columns = [np.vstack(cells[start::3]) for start in range(3)]
     height = min(len(column) for column in columns)
-    cv2.imwrite(str(arguments.into), np.hstack([column[:height] for column in columns]))
+    sheet = np.hstack([column[:height] for column in columns])
+    cv2.imwrite(str(arguments.into), sheet, (cv2.IMWRITE_WEBP_QUALITY, 60))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -94,20 +94,17 @@ class Chunks(Dataset):
         scenes, reals = (round(share * mixture.chunk) for share in (mixture.scene, mixture.real))
         start = number * mixture.chunk
         yield from self._fitting(self._generator.lines(start, mixture.chunk - scenes - reals))
-        others = list(
-            self._fitting(
-                itertools.chain(
-                    (self._scenes.line(start + index) for index in range(scenes)),
-                    (self._reals.line(Random(f"{mixture.seed}/{number}/{index}")) for index in range(reals)),
-                )
-            )
+        others = itertools.chain(
+            (self._scenes.line(start + index) for index in range(scenes)),
+            (self._reals.line(Random(f"{mixture.seed}/{number}/{index}")) for index in range(reals)),
         )
-        if not mixture.taught:
-            yield from others
-            return
-        lessons = self._teacher.teach([line.strip for line in others], [line.width for line in others])
-        for line, lesson in zip(others, lessons, strict=True):
-            yield TrainingLine(line.strip, line.labels, lesson)
+        fitting = self._fitting(others)
+        yield from self._taught(list(fitting)) if mixture.taught else fitting
+
+    def _taught(self, lines: list[TrainingLine]) -> Iterator[TrainingLine]:
+        lessons = self._teacher.teach([line.strip for line in lines], [line.width for line in lines])
+        for line, lesson in zip(lines, lessons, strict=True):
+            yield replace(line, lesson=lesson)
 
     def _fitting(self, lines: Iterable[GeneratedLine]) -> Iterator[TrainingLine]:
         """The lines that fit the network, as it sees them."""
