@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.fields import Field, fields_of
 from gateway.record import Match, PageLine, Record
 
 MEDIA_TYPES = {
@@ -39,6 +40,7 @@ def render(record: Record, clothes: str, *, min_score: float = 0.0, match: Match
 def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[str, Any]:
     """The contract's JSON object."""
     text = _text(lines)
+    fields = {name: _field(field) for name, field in fields_of(lines).items()}
     return {
         "id": record.id,
         "success": True,
@@ -78,7 +80,7 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         "created_at": timestamp(record.created_at),
         "expires_at": timestamp(record.expires_at),
         "thumbnail": f"/results/{record.id}/thumbnail.webp",
-    }
+    } | ({"fields": fields} if fields else {})
 
 
 def confidence(lines: Sequence[PageLine]) -> float:
@@ -102,6 +104,17 @@ def timestamp(seconds: float) -> str:
 
 def _points(line: PageLine) -> list[list[float]]:
     return [[round(x, 1), round(y, 1)] for x, y in line.box]
+
+
+def _field(field: Field) -> dict[str, Any]:
+    return {
+        "value": field.value,
+        "text": field.text,
+        "box": _points(field.line),
+        "page": field.line.page,
+        "score": round(field.line.score, 4),
+        "checks": [{"name": check.name, "ok": check.ok} for check in field.checks],
+    }
 
 
 def _text(lines: tuple[PageLine, ...]) -> str:

@@ -7,6 +7,7 @@ it was given. A killed test run takes its servers along (``setpriv --pdeathsig``
 from __future__ import annotations
 
 import contextlib
+import http.client
 import http.server
 import json
 import os
@@ -209,6 +210,26 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         # Its own way of stopping takes 15 s, and the data is not needed any more.
         server.process.kill()
         _remove_sockets(ports)
+
+
+@contextlib.contextmanager
+def response_of(
+    port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> Iterator[http.client.HTTPResponse]:
+    """The response to one request at a loopback port; on leaving, the server has closed the connection.
+
+    nginx files what it caches after it has sent the last byte and before it closes: who asks again then finds it.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body=body, headers=(headers or {}) | {"Connection": "close"})
+        with connection.sock.dup() as until_closed:
+            yield connection.getresponse()
+            with contextlib.suppress(OSError):
+                while until_closed.recv(65536):
+                    pass
+    finally:
+        connection.close()
 
 
 def _start_redis(port: int, folder: Path, options: tuple[str, ...]) -> Process:

@@ -16,9 +16,8 @@ from gateway.matching.proof import Proof
 from gateway.matching.query import FEATURE_SIDE, Features, Query, orb_features, reduced
 
 ASPECT_TOLERANCE = 0.02
-SURE_CORRELATION = 0.93
-LIKELY_CORRELATION = 0.85
-"""Of a map by the page's outline, which is right to some pixels: those of true copies correlate by .9 and more."""
+ENOUGH_CORRELATION = 0.85
+"""From which a map is right to some pixels. Those of flat copies correlate by .9 and more."""
 LEAST_CORRELATION = 0.25
 LEAST_INLIERS = 12
 
@@ -46,14 +45,13 @@ def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
 def _best_map(proof: Proof, query: Query) -> np.ndarray:
     thumbnail = _shadeless_thumbnail(proof.image)
     found = []
-    for candidates, enough in (
-        (scaled_turns(proof.image.shape, query.grey.shape), SURE_CORRELATION),
-        (outlined_turns(proof.image.shape, query), LIKELY_CORRELATION),
-        (by_features(proof, query), LEAST_CORRELATION),
+    for candidates in (
+        scaled_turns(proof.image.shape, query.grey.shape),
+        outlined_turns(proof.image.shape, query),
+        by_features(proof, query),
     ):
-        scored = [(_correlation(thumbnail, proof, query, homography), homography) for homography in candidates]
-        found += scored
-        if any(score >= enough for score, _ in scored):
+        found += [(_correlation(thumbnail, proof, query, homography), homography) for homography in candidates]
+        if any(score >= ENOUGH_CORRELATION for score, _ in found):
             break
     score, best = max(found, key=lambda map_: map_[0], default=(-1.0, None))
     if best is None or score < LEAST_CORRELATION:

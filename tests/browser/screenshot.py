@@ -54,8 +54,8 @@ def invoice() -> Image.Image:
         canvas.line((LEFT, y, RIGHT, y), fill=BROWN, width=2)
     canvas.line((750, rows[0], 750, rows[1]), fill=BROWN, width=2)
     for x, name, code in (
-        (85, "购买方名称：苏州青禾文具有限公司", "91320505MA1XQH7K2P"),
-        (775, "销售方名称：上海远帆信息技术有限公司", "91310115MA1K4T9E6D"),
+        (85, "购买方名称：苏州青禾文具有限公司", "91320505MA1XQH7K2C"),
+        (775, "销售方名称：上海远帆信息技术有限公司", "91310115MA1K4T9E62"),
     ):
         put(x, 186, name)
         put(x, 246, f"统一社会信用代码：{code}")
@@ -116,13 +116,14 @@ def main() -> None:
         )
         for _ in range(2):  # The second time the document is known.
             page = browser.new_page(
-                viewport={"width": 1360, "height": 800}, locale=chosen.locale, color_scheme=chosen.scheme
+                viewport={"width": 1360, "height": 850}, locale=chosen.locale, color_scheme=chosen.scheme
             )
             page.goto(chosen.url)
             page.locator("#files").set_input_files(file)
             page.locator(".line").first.wait_for(timeout=60_000)
-        page.locator(".line").nth(4).hover()
-        page.wait_for_timeout(300)
+        page.locator('[data-field="total"] .value').click()
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_timeout(500)
         screen = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
     # A palette keeps the repository light.

@@ -12,6 +12,8 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
+from tests.documents import draw_invoice
+
 RESULT = re.compile(r"/results/[0-9a-f]{64}$")
 LINES = ("Total amount 1280", "Thank you", "Come again")
 
@@ -297,3 +299,33 @@ def test_a_page_without_text_says_so(answered):
     opened = answered(blank)
     assert opened.page.get_by_text("No text was found").is_visible()
     assert opened.page.locator(".line").count() == 0
+
+
+# --- what it means --------------------------------------------------------------------------
+
+
+def test_an_invoice_shows_its_fields_and_each_leads_to_its_line(desk):
+    invoice = draw_invoice(11)
+    opened = desk()
+    opened.choose({"name": "invoice.png", "mimeType": "image/png", "buffer": invoice.png()})
+    opened.settled()
+    number = opened.page.locator('[data-field="number"] .value')
+    assert number.inner_text() == invoice.number
+    assert opened.page.locator('[data-field="total"] .check:not(.failed)').count() == 1
+    number.click()
+    assert invoice.number in opened.page.locator('.line[aria-selected="true"] .text').inner_text()
+    expect(opened.page.locator(".box.chosen")).to_be_in_viewport()
+
+
+def test_a_sum_that_does_not_hold_is_marked(answered):
+    def edit(record, headers):
+        line = record["lines"][0]
+        failed = [{"name": "amount+tax=total", "ok": False}]
+        record["fields"] = {"total": {"value": "12.00", "text": "12.00", **line, "checks": failed}}
+
+    shown = answered(edit).page.locator('[data-field="total"] .check.failed')
+    assert shown.get_attribute("aria-label") == "Check by eye whether net amount and tax make the total"
+
+
+def test_what_is_no_invoice_has_no_list_of_fields(result):
+    assert result.page.locator(".fields").count() == 0

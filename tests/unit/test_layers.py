@@ -27,7 +27,7 @@ LAYERS = (
     ("gateway.archive",),
     ("gateway.metrics", "gateway.renderings", "gateway.signing", "gateway.singleflight"),
     ("gateway.purge", "gateway.cdn"),
-    ("gateway.agreement", "gateway.rereading"),
+    ("gateway.agreement", "gateway.rereading", "gateway.fields"),
     ("gateway.store", "gateway.matching", "gateway.image", "gateway.thumbnail", "gateway.identity", "gateway.record"),
     ("gateway.edge_log", "gateway.warming"),
     ("gateway.tenants", "gateway.units", "gateway.client"),

@@ -121,3 +121,24 @@ def test_language_is_the_dominant_script(text, tag):
 
 def test_a_rendering_is_deterministic():
     assert render(INVOICE, "json") == render(Record.from_bytes(INVOICE.to_bytes()), "json")
+
+
+def test_an_invoice_has_its_fields_with_the_line_they_stand_in():
+    def line(text: str, y: float, score: float = 0.9) -> PageLine:
+        return PageLine(text, score, ((10.0, y), (400.0, y), (400.0, y + 20), (10.0, y + 20)), 2)
+
+    total = line("价税合计（小写）¥44.30", 90, 0.7)
+    invoice = record(line("发票号码：89465988", 10), line("合计 ¥39.00 ¥5.30", 50), total)
+    answer = json.loads(render(invoice, "json"))
+    assert {name: field["value"] for name, field in answer["fields"].items()} == {
+        "number": "89465988", "amount": "39.00", "tax": "5.30", "total": "44.30",
+    }  # fmt: skip
+    assert answer["fields"]["total"] == {
+        "value": "44.30",
+        "text": "44.30",
+        "box": answer["lines"][2]["box"],
+        "page": 2,
+        "score": 0.7,
+        "checks": [{"name": "amount+tax=total", "ok": True}],
+    }
+    assert "total" not in json.loads(render(invoice, "json", min_score=0.8)).get("fields", {})

@@ -2,6 +2,7 @@
 
 import { settled } from "./documents.js";
 import { fill, h, icon, ICONS } from "./dom.js";
+import { fieldList } from "./fields.js";
 import { isLow, Lines } from "./lines.js";
 import { facts, outcome } from "./outcome.js";
 import { duration, score, t, tOrNull } from "./words.js";
@@ -58,6 +59,10 @@ export class Result {
         h("p", { class: "said" }, h("strong", { class: "word", title: t("wordHelp", { word }) }, word), h("span", {}, sentence)),
         h("dl", { class: "facts" }, main.map(pair)),
         details),
+      fieldList(record, (index) => {
+        this.chosen(index);
+        this.lines.reveal(index);
+      }),
       h("div", { class: "take" },
         copyAll,
         h("span", { class: "save", role: "group", "aria-label": t("saveAs") }, h("span", { "aria-hidden": "true" }, t("saveAs")), saving),

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import response_of
+
 ROOT = Path(__file__).resolve().parents[3]
 RENDER = ROOT / "infra" / "nginx" / "render.py"
 
@@ -204,18 +206,8 @@ class Edge:
     def get(
         self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None
     ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            return _reply(connection.getresponse())
-        finally:
-            connection.close()
-
-    def fetch_until_hit(self, path: str, headers: dict[str, str] | None = None) -> None:
-        """Have ``path`` cached. Whoever gets an answer first may ask again before nginx has filed it."""
-        deadline = time.monotonic() + 10
-        while self.get(path, headers=headers).word != "HIT":
-            assert time.monotonic() < deadline, "it is not cached"
+        with response_of(self.port, method, path, body, headers) as response:
+            return _reply(response)
 
     def send(self, request: bytes, method: str = "GET") -> Reply:
         """Send exactly these bytes."""

@@ -27,7 +27,8 @@ def filled(edge, origin, packed, count: int) -> list[str]:
     for address in addresses:
         origin.answers[address] = packed(b"secret" * 200)
         for coding in ("gzip", "identity"):
-            edge.fetch_until_hit(address, {"Accept-Encoding": coding})
+            words = [edge.get(address, headers={"Accept-Encoding": coding}).word for _ in range(2)]
+            assert words == ["MISS", "HIT"]
     return addresses
 
 

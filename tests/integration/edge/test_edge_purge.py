@@ -13,7 +13,7 @@ from gateway.purge import ENTRIES, RENDERINGS, EdgePurger, PurgeFailed
 def fill(edge, origin, live, address):
     for rendering in RENDERINGS:
         origin.answers[address + rendering] = live(b"secret" + rendering.encode())
-        edge.fetch_until_hit(address + rendering)
+        assert [edge.get(address + rendering).word for _ in range(2)] == ["MISS", "HIT"]
 
 
 def empty(origin, address):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import io
 import json
 import os
@@ -20,6 +19,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from tests.servers import response_of
+
 ROOT = Path(__file__).resolve().parents[3]
 READY_SECONDS = 150
 
@@ -33,13 +34,8 @@ class Stack:
     port: int = 0
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, path, body=body, headers=headers or {})
-            response = connection.getresponse()
+        with response_of(self.port, method, path, body, headers) as response:
             return response.status, dict(response.getheaders()), response.read()
-        finally:
-            connection.close()
 
     def children(self) -> list[int]:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()

@@ -16,7 +16,7 @@ from gateway.matching.coarse import (
     scaled_turns,
 )
 from gateway.matching.field import displacement_field, sample_field
-from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.pieces import PIECE_AGREES, PieceMatches, Pieces, corners_outside, match_pieces
 from gateway.matching.proof import make_proof
 from gateway.matching.query import Features, Query
 
@@ -52,6 +52,21 @@ def test_a_bent_page_gets_a_field(page, proof):
     alignment = align(proof, Query(bent))
     assert alignment.field is not None
     assert correlation(alignment.image, proof.image.astype(np.float32)) > 0.9
+
+
+def test_a_page_that_bends_a_lot_is_followed_to_its_edges(page, slip):
+    framed = cv2.rectangle(page.copy(), (18, 14), (682, 506), (60, 60, 60), 2)
+    proof = make_proof(framed, slip.boxes())
+    height, width = page.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(framed, xs + 4 * np.sin(ys / height * 3), ys + 7 * np.sin(xs / width * 5), cv2.INTER_CUBIC,
+                     borderMode=cv2.BORDER_REPLICATE)
+    alignment = align(proof, Query(bent))
+    corners = np.concatenate([slip.boxes().reshape(-1, 2), np.float32([[18, 14], [682, 14], [682, 506], [18, 506]])])
+    seen = alignment.to_query(corners)
+    back = np.stack([seen[:, 0] + 4 * np.sin(seen[:, 1] / height * 3), seen[:, 1] + 7 * np.sin(seen[:, 0] / width * 5)])
+    assert np.abs(back.T - corners).max() < 2.5
+    assert np.abs(alignment.to_proof(seen) - corners).max() < 2
 
 
 def test_what_the_frame_does_not_show_is_known(page, proof):
@@ -139,6 +154,28 @@ def test_pieces_are_found_where_they_were_moved_to(proof):
     matches = match_pieces(proof.image, moved, Pieces.of(proof).rectangles, 5)
     assert np.median(matches.shifts, axis=0) == pytest.approx([2.5, -1.25], abs=0.25)
     assert np.median(matches.scores) > 0.85
+
+
+def test_a_piece_that_is_not_near_is_found_farther(proof):
+    moved = cv2.warpAffine(proof.image, np.float32([[1, 0, 14], [0, 1, 0]]), proof.image.shape[::-1],
+                           borderMode=cv2.BORDER_REPLICATE)
+    pieces = Pieces.of(proof).sample(8)
+    assert np.median(match_pieces(proof.image, moved, pieces, 4).scores) < PIECE_AGREES
+    farther = match_pieces(proof.image, moved, pieces, 4, 20)
+    assert np.median(farther.shifts[:, 0]) == pytest.approx(14, abs=0.25)
+
+
+def test_corners_of_what_is_drawn_are_found_outside_the_lines(page, slip):
+    plain = make_proof(page, slip.boxes())
+    framed = make_proof(cv2.rectangle(page.copy(), (300, 350), (660, 490), (60, 60, 60), 2), slip.boxes())
+    corners = corners_outside(framed)
+    assert len(corners) > len(corners_outside(plain))
+    middles = (corners[:, :2] + corners[:, 2:]) / 2
+    for corner in ((300, 350), (660, 350), (660, 490), (300, 490)):
+        assert np.linalg.norm(middles - corner, axis=1).min() < 20
+    for x0, y0, x1, y1 in framed.boxes:
+        inside = (middles > [x0, y0]).all(axis=1) & (middles < [x1, y1]).all(axis=1)
+        assert not inside.any()
 
 
 def test_a_blank_piece_is_left_out_and_a_blank_place_does_not_agree():

@@ -84,6 +84,27 @@ def test_a_photograph_is_not_another_page_and_one_digit_less_is_never_the_same(
         assert verdict.kind == "different" or row in verdict.doubtful
 
 
+def _curled(page: np.ndarray) -> np.ndarray:
+    height, width = page.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    return cv2.remap(page, xs + 3 * np.sin(ys / height * 3), ys + 5 * np.sin(xs / width * 5), cv2.INTER_CUBIC,
+                     borderMode=cv2.BORDER_REPLICATE)
+
+
+def test_a_curled_page_is_not_another_page(page, slip, proof):
+    verdict = verify(proof, _curled(page), slip.texts)
+    assert verdict.kind == "same" or (verdict.kind == "doubtful" and len(verdict.doubtful) <= 3)
+
+
+@pytest.mark.parametrize(("row", "text"), [
+    (1, "发票号码：24312000000083515571"), (7, "428.60"), (7, "429.600"), (10, "180.0"), (12, "价税合计：¥1095.66"),
+    (12, "价税合计：¥11095.65"), (11, "540,00"),
+])
+def test_a_bend_explains_no_changed_or_added_figure(slip, proof, row, text):
+    verdict = verify(proof, _curled(slip.with_text(row, text).draw()), slip.texts)
+    assert verdict.kind == "different" or row in verdict.doubtful
+
+
 def test_a_prepared_query_serves_several_proofs(page, slip, proof):
     other = make_proof(slip.with_text(6, "99.99").draw(), slip.boxes())
     query = Query(page)

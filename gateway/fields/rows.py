@@ -1,0 +1,85 @@
+"""Lines as people read a form: rows from left to right, whichever way the page lies."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
+
+from gateway.record import PageLine
+
+BREAK = "|"
+"""Between two lines of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Lines that stand side by side. ``text``: theirs in NFKC (RFC 5198's K form) without white space, with a
+    :data:`BREAK` between them; ``starts``: where each begins in it."""
+
+    text: str
+    starts: tuple[int, ...]
+    lines: tuple[PageLine, ...]
+
+    def line_at(self, place: int) -> PageLine:
+        """The line that ``text[place]`` is of."""
+        return self.lines[bisect_right(self.starts, place) - 1]
+
+    def finds(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        """Where ``pattern`` is in the row, from left to right."""
+        return pattern.finditer(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A line in the page's own directions, pixels."""
+
+    line: PageLine
+    left: float
+    middle: float
+    height: float
+
+
+def rows_of(lines: Sequence[PageLine]) -> list[Row]:
+    """The rows of one page from top to bottom, without lines that run in another direction (column titles, seals)."""
+    # The longest line says where the page's right is: it is the surest one.
+    right_x, right_y = max((_direction(line) for line in lines), key=lambda way: math.hypot(*way), default=(1.0, 0.0))
+    length = math.hypot(right_x, right_y) or 1.0
+    right_x, right_y = right_x / length, right_y / length
+
+    upright = []
+    for line in lines:
+        x, y = _direction(line)
+        if x * right_x + y * right_y > 0.9 * math.hypot(x, y):
+            across = [x * right_x + y * right_y for x, y in line.box]
+            below = [y * right_x - x * right_y for x, y in line.box]
+            upright.append(_Placed(line, min(across), sum(below) / 4, max(below) - min(below)))
+
+    rows: list[list[_Placed]] = []
+    for placed in sorted(upright, key=attrgetter("middle")):
+        if rows and _stands_in(rows[-1], placed):
+            rows[-1].append(placed)
+        else:
+            rows.append([placed])
+    return [_row([placed.line for placed in sorted(row, key=attrgetter("left"))]) for row in rows]
+
+
+def _stands_in(row: Sequence[_Placed], placed: _Placed) -> bool:
+    middle = sum(other.middle for other in row) / len(row)
+    return placed.middle - middle < 0.5 * min(placed.height, *(other.height for other in row))
+
+
+def _direction(line: PageLine) -> tuple[float, float]:
+    (x1, y1), (x2, y2), *_ = line.box
+    return x2 - x1, y2 - y1
+
+
+def _row(lines: Sequence[PageLine]) -> Row:
+    texts = ["".join(unicodedata.normalize("NFKC", line.text).split()).replace(BREAK, "") for line in lines]
+    starts = accumulate((len(text) + len(BREAK) for text in texts[:-1]), initial=0)
+    return Row(BREAK.join(texts), tuple(starts), tuple(lines))
