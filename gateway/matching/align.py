@@ -14,13 +14,12 @@ import numpy as np
 
 from gateway.matching.coarse import NotAligned, coarse_alignment, local_scale, scaling
 from gateway.matching.field import displacement_field, sample_field
-from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.pieces import PIECE_AGREES, PieceMatches, Pieces, corners_outside, match_pieces
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 
-PIECE_AGREES = 0.6
 LEAST_AGREEMENT = 0.7
-"""Share of the pieces of lines that must be found (NCC above :data:`PIECE_AGREES`). True copies show nearly all,
+"""Share of the pieces of lines that must be found (NCC above ``PIECE_AGREES``). True copies show nearly all,
 other fillings of the same form 60 % at most."""
 STILL = 0.1
 """Pixels of misplacement that are not worth correcting: a quarter of a pixel already doubles the residual of a copy."""
@@ -28,6 +27,11 @@ OVERSAMPLING = 1.25
 """A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
 
 MOST_GRID_PIXELS = 12_000_000
+
+_FIELD_ROUNDS = ((10, 24, 160.0), (10, 24, 100.0), (8, 24, 60.0), (4, 4, 45.0))
+"""Pixels: how far pieces of lines are looked for, how far corners and the pieces that were not found there, and over
+how much the field is smooth. Where there is little on the page, the first rounds can be far off."""
+_SETTLED = 0.8  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,15 @@ class Alignment:
             points = points + sample_field(self.field, points, width, height)
         return cv2.perspectiveTransform(points[None].astype(np.float64), self.homography)[0].astype(np.float32)
 
+    def to_proof(self, points: np.ndarray) -> np.ndarray:
+        """float32 (n, 2) prepared query pixels to float32 (n, 2) proof pixels, nearly the inverse of
+        :meth:`to_query`: the field is smooth."""
+        points = cv2.perspectiveTransform(np.float64(points)[None], np.linalg.inv(self.homography))[0]
+        if self.field is not None:
+            height, width = self.image.shape
+            points = points - sample_field(self.field, points, width, height)
+        return points.astype(np.float32)
+
 
 def align(proof: Proof, query: Query) -> Alignment:
     """Lay ``query`` over ``proof``. Raises :class:`NotAligned`."""
@@ -71,13 +84,14 @@ def align(proof: Proof, query: Query) -> Alignment:
     pieces = Pieces.of(proof)
     if not len(pieces):
         raise NotAligned("no-pieces")
-    reduced, matches = refine_homography(proof.image, grey, reduced, pieces)
-    agreement = float((matches.scores > PIECE_AGREES).mean()) if len(matches.scores) else 0.0
+    reduced, matches, agreement = refine_homography(proof.image, grey, reduced, pieces)
     if agreement < LEAST_AGREEMENT:
         raise NotAligned("another-page")
     field = None
     if not _lies_still(matches):
-        field = displacement_field_of(proof.image, grey, reduced, pieces)
+        field, followed = displacement_field_of(proof.image, grey, reduced, pieces)
+        if max(agreement_of(matches), followed) < LEAST_AGREEMENT:
+            raise NotAligned("another-page")
     image, inside = resample(grey, reduced, field, proof.image.shape)
     rendition = render_on_grid(proof.image, reduced, grey.shape)
     return Alignment(image, inside, np.linalg.inv(reduction) @ reduced, field, scale, agreement, rendition)
@@ -95,12 +109,15 @@ def _reduced_query(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarr
 
 def refine_homography(
     proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
-) -> tuple[np.ndarray, PieceMatches]:
-    """Re-fit ``homography`` on where pieces of lines are found. Returns it with the last matches."""
-    matches = None
+) -> tuple[np.ndarray, PieceMatches, float]:
+    """Re-fit ``homography`` on where pieces of lines are found. Returns it with the last matches, and the largest share
+    of pieces that were found in any round."""
+    matches, agreement = None, 0.0
     for radius, most in ((10, 64), (4, 64), (2, 96)):
         seen = _warped(query, homography, proof.shape, cv2.INTER_LINEAR)
         matches = match_pieces(proof, seen, pieces.sample(most), radius)
+        # A page that bends agrees within a wide radius, and no more where the next round looks.
+        agreement = max(agreement, agreement_of(matches))
         good = matches.scores > 0.55
         if good.sum() < 10 or np.percentile(np.abs(matches.shifts[good]), 80) < STILL:
             break
@@ -110,7 +127,12 @@ def refine_homography(
             break
         homography = homography @ correction
     assert matches is not None
-    return homography, matches
+    return homography, matches, agreement
+
+
+def agreement_of(matches: PieceMatches) -> float:
+    """The share of the pieces that were found, in 0..1."""
+    return float((matches.scores > PIECE_AGREES).mean()) if len(matches.scores) else 0.0
 
 
 def _lies_still(matches: PieceMatches) -> bool:
@@ -121,22 +143,25 @@ def _lies_still(matches: PieceMatches) -> bool:
 
 def displacement_field_of(
     proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
-) -> np.ndarray | None:
-    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds."""
-    field = None
-    fine = pieces.halved()
-    for round_, (radius, reach) in enumerate(((6, 80.0), (14, 70.0), (6, 50.0), (3, 40.0))):
+) -> tuple[np.ndarray | None, float]:
+    """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds, ``None`` on a page
+    with too few pieces to tell; and the share of the pieces that were found by then."""
+    field, size = None, np.inf
+    fine, corners = pieces.halved(), corners_outside(pieces.proof)
+    for round_, (radius, farther, reach) in enumerate(_FIELD_ROUNDS):
+        if size < _SETTLED and round_ < len(_FIELD_ROUNDS) - 1:
+            continue  # most of the page lies where it should; the last round is for single lines that don't
         seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
+        seen = seen.astype(np.uint8)
         sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
-        found = displacement_field(match_pieces(proof, seen.astype(np.uint8), sample, radius), proof.shape, reach)
+        lines = match_pieces(proof, seen, sample, radius, farther)
+        found = displacement_field(lines.and_(match_pieces(proof, seen, corners, farther)), proof.shape, reach)
         if found is None:
             if field is None and len(pieces) >= 10:
                 raise NotAligned("not-aligned")
             break
-        field = found.field if field is None else field + found.field
-        if found.size < 0.8 or (round_ >= 2 and found.size < 1.2):
-            break
-    return field
+        field, size = found.field if field is None else field + found.field, found.size
+    return field, agreement_of(lines)
 
 
 def resample(
@@ -168,6 +193,8 @@ def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple
     A page that was made smaller has lost what lies between its pixels, and where the pixels fall decides what. Doing
     the same to the proof leaves a difference of texts as the only one.
     """
+    if _is_same_frame(proof.shape, query_shape, homography):
+        return proof
     fineness = int(np.ceil(1.0 / max(0.1, local_scale(homography, proof.shape))))
     height, width = query_shape[0] * fineness, query_shape[1] * fineness
     if width * height > MOST_GRID_PIXELS:
@@ -180,5 +207,13 @@ def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple
 
 
 def _warped(query: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
+    if _is_same_frame(query.shape, shape, homography):
+        return query
     return cv2.warpPerspective(query, homography, (shape[1], shape[0]), flags=interpolation | cv2.WARP_INVERSE_MAP,
                                borderMode=cv2.BORDER_REPLICATE)
+
+
+def _is_same_frame(shape: tuple[int, ...], other: tuple[int, ...], homography: np.ndarray) -> bool:
+    """Whether ``homography`` leaves every pixel where it is, as that of a page that was only encoded anew does:
+    resampling would cost a third of the comparison, and change nothing."""
+    return shape[:2] == other[:2] and np.array_equal(homography, np.eye(3))

@@ -107,13 +107,13 @@ def page_quad(grey: np.ndarray) -> np.ndarray | None:
     smooth = cv2.GaussianBlur(grey, (0, 0), 2.5)
     _, light = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     edges = cv2.dilate(cv2.Canny(smooth, 20, 60), np.ones((3, 3), np.uint8))
+    quads = []
     for candidates in (light, edges):
         contours, _ = cv2.findContours(candidates, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        quads = [_as_quad(contour) for contour in sorted(contours, key=cv2.contourArea, reverse=True)[:3]]
-        quads = [quad for quad in quads if quad is not None and _stands_out(quad, smooth)]
-        if quads:
-            return _clockwise(max(quads, key=cv2.contourArea))
-    return None
+        found = [_as_quad(contour) for contour in sorted(contours, key=cv2.contourArea, reverse=True)[:3]]
+        quads += [quad for quad in found if quad is not None and _stands_out(quad, smooth)]
+    # Of a page that is half in a shadow, its lit half stands out, too.
+    return _clockwise(max(quads, key=cv2.contourArea)) if quads else None
 
 
 def _as_quad(contour: np.ndarray) -> np.ndarray | None:

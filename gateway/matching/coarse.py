@@ -1,7 +1,8 @@
 """Where on a picture is the page: a first map, right to a few pixels.
 
-Plain scaling in one of the four turns where the aspects agree, or matched features; the thumbnails' correlation says
-which is better. All maps lead from proof pixels to the prepared query's pixels.
+Plain scaling in one of the four turns where the aspects agree, the outline of a page that lies on something else, or
+matched features; the correlation of the thumbnails, without the light that fell on them, says which is better. All maps
+lead from proof pixels to the prepared query's pixels.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import cv2
 import numpy as np
 
 from gateway.matching.proof import Proof
-from gateway.matching.query import Features, Query, orb_features
+from gateway.matching.query import FEATURE_SIDE, Features, Query, orb_features, reduced
 
 ASPECT_TOLERANCE = 0.02
-SURE_CORRELATION = 0.93
+ENOUGH_CORRELATION = 0.85
+"""From which a map is right to some pixels. Those of flat copies correlate by .9 and more."""
 LEAST_CORRELATION = 0.25
 LEAST_INLIERS = 12
 
 _PROOF_THUMBNAIL = 320
+_SHADE = 31  # pixels of a thumbnail: wider than what is printed close together, narrower than a shadow
 _FEATURE_SIDE = 900
 
 
@@ -32,20 +35,26 @@ class NotAligned(Exception):
 
 
 def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
-    """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails."""
-    thumbnail = _blurred_thumbnail(proof.image)
-    best, best_score = None, -1.0
-    for homography in scaled_turns(proof.image.shape, query.grey.shape):
-        score = _correlation(thumbnail, proof, query, homography)
-        if score > best_score:
-            best, best_score = homography, score
-    if best_score < SURE_CORRELATION:
-        homography = homography_of_features(orb_features(proof.image, _FEATURE_SIDE), query.features)
-        if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
-            score = _correlation(thumbnail, proof, query, homography)
-            if score > best_score:
-                best, best_score = homography, score
-    if best is None or best_score < LEAST_CORRELATION:
+    """float64 (3, 3): the best map from proof to query pixels by the correlation of their thumbnails; found once for
+    each proof. What takes longer is only tried where the rest is not good enough."""
+    if proof not in query.maps:
+        query.maps[proof] = _best_map(proof, query)
+    return query.maps[proof]
+
+
+def _best_map(proof: Proof, query: Query) -> np.ndarray:
+    thumbnail = _shadeless_thumbnail(proof.image)
+    found = []
+    for candidates in (
+        scaled_turns(proof.image.shape, query.grey.shape),
+        outlined_turns(proof.image.shape, query),
+        by_features(proof, query),
+    ):
+        found += [(_correlation(thumbnail, proof, query, homography), homography) for homography in candidates]
+        if any(score >= ENOUGH_CORRELATION for score, _ in found):
+            break
+    score, best = max(found, key=lambda map_: map_[0], default=(-1.0, None))
+    if best is None or score < LEAST_CORRELATION:
         raise NotAligned("not-aligned")
     return best
 
@@ -61,6 +70,18 @@ def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> 
         yield quarter_turns(turns, query_width, query_height) @ scaling(sx, sy)
 
 
+def outlined_turns(proof_shape: tuple[int, ...], query: Query) -> Iterator[np.ndarray]:
+    """The plausible maps of the proof's frame, in four turns, to the outline of the page that the query shows."""
+    if query.outline is None:
+        return
+    height, width = proof_shape[:2]
+    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
+    for turns in range(4):
+        homography = cv2.getPerspectiveTransform(frame, np.roll(query.outline, turns, axis=0))
+        if plausible(homography, proof_shape, query.grey.shape):
+            yield homography
+
+
 def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
     """float64 (3, 3): pixels of a ``width`` x ``height`` image to those of ``np.rot90(image, turns)``."""
     matrix = np.eye(3)
@@ -68,6 +89,18 @@ def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
         matrix = np.array([[0, 1, 0], [-1, 0, width - 1], [0, 0, 1.0]]) @ matrix
         width, height = height, width
     return matrix
+
+
+def by_features(proof: Proof, query: Query) -> Iterator[np.ndarray]:
+    """The first plausible map by features. Those of two pictures are alike only where a character is of
+    a like size in both: of a small proof the query is first seen as small, as if the page filled it."""
+    side = min(_FEATURE_SIDE, max(proof.image.shape))
+    features = orb_features(proof.image, side)
+    for query_side in sorted({side * FEATURE_SIDE // _FEATURE_SIDE, FEATURE_SIDE}):
+        homography = homography_of_features(features, query.features(query_side))
+        if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
+            yield homography
+            return
 
 
 def homography_of_features(proof: Features, query: Features) -> np.ndarray | None:
@@ -113,21 +146,25 @@ def local_scale(homography: np.ndarray, shape: tuple[int, ...]) -> float:
     return float(np.sqrt(np.linalg.norm(right - middle) * np.linalg.norm(below - middle)) / 10)
 
 
-def _blurred_thumbnail(image: np.ndarray) -> np.ndarray:
+def _shadeless_thumbnail(image: np.ndarray) -> np.ndarray:
     scale = min(1.0, _PROOF_THUMBNAIL / max(image.shape))
-    size = max(8, int(image.shape[1] * scale)), max(8, int(image.shape[0] * scale))
-    return cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2).astype(np.float32)
+    return _shadeless(cv2.GaussianBlur(reduced(image, scale), (0, 0), 1.2))
+
+
+def _shadeless(thumbnail: np.ndarray) -> np.ndarray:
+    """float32 (h, w): what is printed. A shadow across the page would outweigh it."""
+    return cv2.subtract(thumbnail, cv2.blur(thumbnail, (_SHADE, _SHADE)), dtype=cv2.CV_32F)
 
 
 def _correlation(thumbnail: np.ndarray, proof: Proof, query: Query, homography: np.ndarray) -> float:
-    """Correlation of the proof's thumbnail with the query seen through ``homography``, in -1..1."""
+    """Correlation of the proof's shadeless ``thumbnail`` with the query seen through ``homography``, in -1..1."""
     height, width = thumbnail.shape
     to_proof = scaling(proof.image.shape[1] / width, proof.image.shape[0] / height)
     small = query.thumbnail
     to_small = scaling(small.shape[1] / query.grey.shape[1], small.shape[0] / query.grey.shape[0])
     seen = cv2.warpPerspective(small, to_small @ homography @ to_proof, (width, height),
                                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-    return correlation(thumbnail, cv2.GaussianBlur(seen, (0, 0), 1.0).astype(np.float32))
+    return correlation(thumbnail, _shadeless(cv2.GaussianBlur(seen, (0, 0), 1.0)))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 """A smooth displacement field from scattered, partly wrong displacements.
 
-A robust quadratic trend over the page, plus a kernel-weighted local linear fit of what it leaves. Pieces that disagree
+A robust cubic trend over the page, plus a kernel-weighted local linear fit of what it leaves. Pieces that disagree
 with their neighbours lose their weight, so that no single word can bend the paper to itself.
 """
 
@@ -18,6 +18,7 @@ TOLERANCE = 1.2
 """Disagreement with the neighbours, in pixels, at which a piece keeps half its weight."""
 _LEAST_SCORE = 0.45
 _LEAST_PIECES = 6
+_MOST_ROWS = 32_000
 _RIDGE = np.diag([0.3, 0.6, 0.6])
 
 
@@ -41,7 +42,7 @@ def displacement_field(matches: PieceMatches, shape: tuple[int, ...], reach: flo
     points = matches.centres[found].astype(np.float64)
     shifts = matches.shifts[found].astype(np.float64)
     confidence = matches.scores[found].astype(np.float64) ** 2
-    terms = 6 if len(points) >= 24 else 3 if len(points) >= 10 else 1
+    terms = 10 if len(points) >= 40 else 6 if len(points) >= 24 else 3 if len(points) >= 10 else 1
 
     trend = _robust_trend(_polynomial(points / size - 0.5, terms), shifts, confidence)
     rest = shifts - _polynomial(points / size - 0.5, terms) @ trend
@@ -67,13 +68,17 @@ def sample_field(field: np.ndarray, points: np.ndarray, width: int, height: int)
     rows, columns = field.shape[:2]
     x = ((points[:, 0] + 0.5) / width * columns - 0.5).astype(np.float32)
     y = ((points[:, 1] + 0.5) / height * rows - 0.5).astype(np.float32)
-    return cv2.remap(field, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+    # OpenCV refuses maps of more rows.
+    parts = zip(*(np.array_split(values[:, None], 1 + len(values) // _MOST_ROWS) for values in (x, y)), strict=True)
+    return np.concatenate([cv2.remap(field, *part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+                           for part in parts])
 
 
 def _polynomial(unit: np.ndarray, terms: int) -> np.ndarray:
-    """float64 (n, terms): 1, x, y, x², xy, y² of points (n, 2) in -0.5..0.5."""
+    """float64 (n, terms): the first of 1, x, y, x², xy, y², x³, x²y, xy², y³ of points (n, 2) in -0.5..0.5."""
     x, y = unit[:, 0], unit[:, 1]
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)[:, :terms]
+    powers = [np.ones_like(x), x, y, x * x, x * y, y * y, x * x * x, x * x * y, x * y * y, y * y * y]
+    return np.stack(powers[:terms], axis=1)
 
 
 def _robust_trend(basis: np.ndarray, shifts: np.ndarray, confidence: np.ndarray) -> np.ndarray:

@@ -6,6 +6,12 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+LEAST_MARK, MOST_MARK = 0.3, 3.0
+"""Sizes of marks that may be characters, in line heights."""
+FAINT_LEVELS = (0.06, 0.09, 0.12, 0.16, 0.22, 0.3)
+"""Contrasts, relative to the page's typical ink range, at which rows of marks are looked for: at a single one the
+characters of a blurred word are one mark, or none. Noise of good photographs reaches .08, but in no row; that of
+creased paper .15, and now and then it looks like a row of small print."""
 MOST_MARKS = 4000
 """With more of them nothing can be told from them, neither that there is text nor that there is none."""
 
@@ -15,12 +21,12 @@ def looks_like_text(strokes: np.ndarray, line_height: float, least: int) -> bool
     be such a row. ``line_height``: pixels."""
     mask = strokes.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(mask)  # mostly there is nothing, or little
-    if max(width, height) < 0.3 * line_height:
+    if max(width, height) < LEAST_MARK * line_height:
         return False
     found = np.ascontiguousarray(mask[y:y + height, x:x + width])
     count, _, facts, centres = cv2.connectedComponentsWithStats(found)
     sizes = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
-    marks = (sizes > 0.3 * line_height) & (sizes < 3 * line_height)
+    marks = (sizes > LEAST_MARK * line_height) & (sizes < MOST_MARK * line_height)
     marks[0] = False
     if count < least or marks.sum() < least:
         return False

@@ -10,8 +10,12 @@ import numpy as np
 
 from gateway.matching.proof import Proof
 
+PIECE_AGREES = 0.6
+"""Score from which a piece is where it was found."""
 ASPECT = 5.0
 """Length of a piece in line heights."""
+MOST_CORNERS = 120
+_AROUND = np.ones((5, 5), np.uint8)
 _LEAST_SIDE = 6
 _LEAST_RANGE = 6  # grey levels between the lightest and the darkest pixel of a piece
 
@@ -23,6 +27,10 @@ class PieceMatches(NamedTuple):
     centres: np.ndarray
     shifts: np.ndarray
     scores: np.ndarray
+
+    def and_(self, others: PieceMatches) -> PieceMatches:
+        """These and ``others``."""
+        return PieceMatches(*(np.concatenate(both) for both in zip(self, others, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,27 +73,57 @@ class Pieces:
         return self.rectangles[np.linspace(0, len(self) - 1, most).astype(int)]
 
 
-def match_pieces(proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: int) -> PieceMatches:
+def corners_outside(proof: Proof) -> np.ndarray:
+    """int (m, 4): squares around the corners (Shi and Tomasi, 1994) of what is drawn outside the lines of ``proof``:
+    crossings and ends of rules, logos. Where there is no text, they are all that says how the paper bends."""
+    height, width = proof.image.shape
+    side = float(np.median(proof.text_heights))
+    reach = round(max(_LEAST_SIDE, side))
+    mask = np.ones((height, width), np.uint8)
+    for quad in proof.quads:
+        cv2.fillConvexPoly(mask, np.round(quad - 0.5).astype(np.int32), 0)
+    found = cv2.goodFeaturesToTrack(proof.image, MOST_CORNERS, 0.05, 3.0 * side, mask=cv2.erode(mask, _AROUND))
+    if found is None:
+        return np.empty((0, 4), np.int64)
+    centres = found.reshape(-1, 2).round().astype(np.int64)
+    low, high = np.maximum(centres - reach, 0), np.minimum(centres + reach, [width, height])
+    return np.concatenate([low, high], axis=1)
+
+
+def match_pieces(
+    proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: int, farther: int = 0
+) -> PieceMatches:
     """Where each rectangle of ``proof`` (uint8 (h, w)) is found in ``seen`` (uint8 (h, w)) within ``radius`` pixels,
-    to a fraction of a pixel. Blank rectangles are left out; those that meet a blank place score 0."""
-    height, width = proof.shape
-    centres, shifts, scores = [], [], []
-    for x0, y0, x1, y1 in rectangles.tolist():
-        left, top = max(0, x0 - radius), max(0, y0 - radius)
-        window = seen[top:min(height, y1 + radius), left:min(width, x1 + radius)]
+    or else within ``farther``, to a fraction of a pixel. Blank rectangles are left out; those that meet a blank place
+    score 0."""
+    centres, found = [], []
+    for rectangle in rectangles.tolist():
+        x0, y0, x1, y1 = rectangle
         if np.ptp(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
             continue
+        match = _match_piece(proof, seen, rectangle, radius)
+        if match[2] <= PIECE_AGREES and farther > radius:
+            match = max(match, _match_piece(proof, seen, rectangle, farther), key=lambda match: match[2])
         centres.append(((x0 + x1) / 2, (y0 + y1) / 2))
-        response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
-        _, score, _, (mx, my) = cv2.minMaxLoc(response)
-        # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
-        if np.ptp(window) < _LEAST_RANGE or not np.isfinite(score):
-            shifts.append((0.0, 0.0))
-            scores.append(0.0)
-            continue
-        shifts.append((mx + _vertex(response[my], mx) + left - x0, my + _vertex(response[:, mx], my) + top - y0))
-        scores.append(score)
-    return PieceMatches(np.float32(centres).reshape(-1, 2), np.float32(shifts).reshape(-1, 2), np.float32(scores))
+        found.append(match)
+    shifts = np.float32(found).reshape(-1, 3)
+    return PieceMatches(np.float32(centres).reshape(-1, 2), shifts[:, :2], shifts[:, 2])
+
+
+def _match_piece(
+    proof: np.ndarray, seen: np.ndarray, rectangle: list[int], radius: int
+) -> tuple[float, float, float]:
+    """The shift of one piece and its score."""
+    x0, y0, x1, y1 = rectangle
+    height, width = proof.shape
+    left, top = max(0, x0 - radius), max(0, y0 - radius)
+    window = seen[top:min(height, y1 + radius), left:min(width, x1 + radius)]
+    response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
+    _, score, _, (mx, my) = cv2.minMaxLoc(response)
+    # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
+    if np.ptp(window) < _LEAST_RANGE or not np.isfinite(score):
+        return 0.0, 0.0, 0.0
+    return mx + _vertex(response[my], mx) + left - x0, my + _vertex(response[:, mx], my) + top - y0, score
 
 
 def _vertex(values: np.ndarray, at: int) -> float:

@@ -8,10 +8,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from gateway.matching.canonical import page_quad
+
 MAX_PIXELS = 10_000_000
 """Larger pages are reduced first: a proof has 2.5 million pixels at most."""
 FEATURE_SIDE = 1035
 THUMBNAIL_SIDE = 360
+OUTLINE_SIDE = 720
 FEATURES = 1500
 
 
@@ -25,7 +28,8 @@ class Features(NamedTuple):
 class Query:
     """A page (uint8 RGB, (h, w, 3)) prepared for comparison.
 
-    ``scale``: pixels of :attr:`grey` per pixel of the page, at most 1.
+    ``scale``: pixels of :attr:`grey` per pixel of the page, at most 1. ``maps``: by proof, the first map from its
+    pixels to those of :attr:`grey`, as far as it was looked for.
     """
 
     def __init__(self, page: np.ndarray) -> None:
@@ -34,31 +38,51 @@ class Query:
         height, width = page.shape[:2]
         self.page_size = (width, height)
         self.scale = min(1.0, (MAX_PIXELS / (width * height)) ** 0.5)
-        self.rgb = page if self.scale == 1.0 else _reduced(page, self.scale)
+        self.rgb = page if self.scale == 1.0 else reduced(page, self.scale)
         self.grey = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
+        self.maps: dict[object, np.ndarray] = {}
+        self._features: dict[int, Features] = {}
+
+    def features(self, side: int = FEATURE_SIDE) -> Features:
+        """ORB key points of the page, found at a longest side of ``side`` pixels."""
+        if side not in self._features:
+            self._features[side] = orb_features(self.grey, side)
+        return self._features[side]
 
     @cached_property
-    def features(self) -> Features:
-        """ORB key points of the page, found at :data:`FEATURE_SIDE`."""
-        return orb_features(self.grey, FEATURE_SIDE)
+    def outline(self) -> np.ndarray | None:
+        """float32 (4, 2): the corners of a page that lies on something else, clockwise from the top left; ``None``
+        when there is none to be seen."""
+        scale = min(1.0, OUTLINE_SIDE / max(self.grey.shape))
+        quad = page_quad(reduced(self.grey, scale) if scale < 1 else self.grey)
+        return None if quad is None else ((quad + 0.5) / scale - 0.5).astype(np.float32)
 
     @cached_property
     def thumbnail(self) -> np.ndarray:
         """uint8 grey, its longest side at most :data:`THUMBNAIL_SIDE`."""
         scale = THUMBNAIL_SIDE / max(self.grey.shape)
-        return _reduced(self.grey, scale) if scale < 1 else self.grey
+        return reduced(self.grey, scale) if scale < 1 else self.grey
 
 
 def orb_features(grey: np.ndarray, side: int) -> Features:
     """ORB (Rublee et al., 2011) on ``grey`` (uint8, (h, w)) reduced to a longest side of ``side`` pixels."""
     scale = min(1.0, side / max(grey.shape))
-    image = _reduced(grey, scale) if scale < 1 else grey
+    image = reduced(grey, scale) if scale < 1 else grey
     detector = cv2.ORB_create(FEATURES, 1.2, 6, edgeThreshold=15, patchSize=31, fastThreshold=10)
     keys, descriptors = detector.detectAndCompute(image, None)
     points = (np.float32([key.pt for key in keys]).reshape(-1, 2) + 0.5) / scale - 0.5
     return Features(points, descriptors)
 
 
-def _reduced(image: np.ndarray, scale: float) -> np.ndarray:
-    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+def reduced(image: np.ndarray, scale: float) -> np.ndarray:
+    """``image`` (uint8, (h, w) or (h, w, 3)) in ``scale``, 0..1, of its size, right to half a pixel.
+
+    Whole pixels are averaged, and what is left is interpolated: averaging over parts of pixels takes ten times as long.
+    """
+    height, width = image.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    whole = min(width // size[0], height // size[1])
+    if whole > 1:
+        rows, columns = height // whole, width // whole
+        image = cv2.resize(image[:rows * whole, :columns * whole], (columns, rows), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)

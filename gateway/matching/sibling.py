@@ -46,7 +46,7 @@ def in_frame_of(proof: Proof, query: Query) -> np.ndarray | None:
 def _seen(proof: Proof, query: Query) -> np.ndarray | None:
     homography = coarse_alignment(proof, query)
     grey, reduction = _no_finer(query.grey, local_scale(homography, proof.image.shape), MOST_FINENESS)
-    homography, _ = refine_homography(proof.image, grey, reduction @ homography, Pieces.of(proof))
+    homography, _, _ = refine_homography(proof.image, grey, reduction @ homography, Pieces.of(proof))
     if not np.isfinite(homography).all():
         raise NotAligned("not-aligned")
     if _has_that_frame(proof.image.shape, grey.shape, homography):

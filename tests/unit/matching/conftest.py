@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -52,6 +54,40 @@ class Slip:
         lines = list(self.lines)
         lines[line] = (text, *lines[line][1:])
         return replace(self, lines=tuple(lines))
+
+
+CORNERS = np.float32([[0.07, 0.09], [0.92, 0.06], [0.95, 0.94], [0.05, 0.91]])
+"""Where a photograph shows the corners of its page, in shares of its width and height."""
+
+
+def _photographed(page: np.ndarray, factor: float = 1.5, shadow: float = 1.0) -> np.ndarray:
+    """``page`` (uint8 RGB (h, w, 3)) on a dark, grained table, seen from aside at about ``factor`` of its size; what is
+    left of a line across it gets only ``shadow`` of the light."""
+    height, width = page.shape[:2]
+    frame = round(1.15 * factor * width), round(1.15 * factor * height)
+    corners = CORNERS * np.float32(frame)
+    sheet = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    rng = np.random.default_rng(1)
+    table = cv2.GaussianBlur(rng.normal(0, 30, (frame[1], frame[0])).astype(np.float32), (0, 0), sigmaX=8, sigmaY=1)
+    picture = np.repeat((70 + table)[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)
+    cv2.warpPerspective(page, cv2.getPerspectiveTransform(sheet, corners), frame, picture, flags=cv2.INTER_AREA,
+                        borderMode=cv2.BORDER_TRANSPARENT)
+    ys, xs = np.mgrid[:frame[1], :frame[0]].astype(np.float32)
+    light = 1 - (1 - shadow) / (1 + np.exp((xs / frame[0] + 0.4 * ys / frame[1] - 0.7) / 0.02))
+    lit = cv2.GaussianBlur(picture, (0, 0), 0.6) * light[..., None] + rng.normal(0, 2, picture.shape)
+    return lit.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photographed() -> Callable[..., np.ndarray]:
+    """``photographed(page, factor, shadow)``: its picture; see :func:`_photographed`."""
+    return _photographed
+
+
+@pytest.fixture(scope="session")
+def seen_corners() -> Callable[[np.ndarray], np.ndarray]:
+    """float32 (4, 2): where a picture shows the corners of its page, in pixels."""
+    return lambda picture: CORNERS * np.float32(picture.shape[1::-1])
 
 
 @pytest.fixture(scope="session")

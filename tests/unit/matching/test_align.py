@@ -7,6 +7,7 @@ import pytest
 from gateway.matching.align import align, render_on_grid
 from gateway.matching.coarse import (
     NotAligned,
+    coarse_alignment,
     correlation,
     homography_of_features,
     local_scale,
@@ -15,7 +16,8 @@ from gateway.matching.coarse import (
     scaled_turns,
 )
 from gateway.matching.field import displacement_field, sample_field
-from gateway.matching.pieces import PieceMatches, Pieces, match_pieces
+from gateway.matching.pieces import PIECE_AGREES, PieceMatches, Pieces, corners_outside, match_pieces
+from gateway.matching.proof import make_proof
 from gateway.matching.query import Features, Query
 
 
@@ -52,9 +54,52 @@ def test_a_bent_page_gets_a_field(page, proof):
     assert correlation(alignment.image, proof.image.astype(np.float32)) > 0.9
 
 
+def test_a_page_that_bends_a_lot_is_followed_to_its_edges(page, slip):
+    framed = cv2.rectangle(page.copy(), (18, 14), (682, 506), (60, 60, 60), 2)
+    proof = make_proof(framed, slip.boxes())
+    height, width = page.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    bent = cv2.remap(framed, xs + 4 * np.sin(ys / height * 3), ys + 7 * np.sin(xs / width * 5), cv2.INTER_CUBIC,
+                     borderMode=cv2.BORDER_REPLICATE)
+    alignment = align(proof, Query(bent))
+    corners = np.concatenate([slip.boxes().reshape(-1, 2), np.float32([[18, 14], [682, 14], [682, 506], [18, 506]])])
+    seen = alignment.to_query(corners)
+    back = np.stack([seen[:, 0] + 4 * np.sin(seen[:, 1] / height * 3), seen[:, 1] + 7 * np.sin(seen[:, 0] / width * 5)])
+    assert np.abs(back.T - corners).max() < 2.5
+    assert np.abs(alignment.to_proof(seen) - corners).max() < 2
+
+
 def test_what_the_frame_does_not_show_is_known(page, proof):
     alignment = align(proof, Query(np.ascontiguousarray(page[:, : int(page.shape[1] * 0.9)])))
     assert 0.05 < 1 - alignment.inside.mean() < 0.15
+
+
+def _corners(homography: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    height, width = shape
+    frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
+    return cv2.perspectiveTransform(frame, homography)[0]
+
+
+@pytest.mark.parametrize("shadow", [1.0, 0.4, 0.3])
+def test_a_photograph_is_laid_over_whatever_shadow_outweighs_its_print(page, slip, photographed, seen_corners, shadow):
+    pale = np.maximum(page, 150)
+    picture = photographed(pale, 1.5, shadow)
+    found = _corners(coarse_alignment(make_proof(pale, slip.boxes()), Query(picture)), page.shape[:2])
+    assert np.abs(found - seen_corners(picture)).max() < 8
+
+
+def test_a_small_page_is_found_in_a_large_picture_of_it(page, slip, photographed, seen_corners):
+    small = make_proof(cv2.resize(page, None, fx=0.45, fy=0.45, interpolation=cv2.INTER_AREA), 0.45 * slip.boxes())
+    picture = photographed(page, 3.0)
+    found = _corners(coarse_alignment(small, Query(picture)), small.image.shape)
+    assert np.abs(found - seen_corners(picture)).max() < 24
+
+
+def test_a_field_is_sampled_at_more_points_than_opencv_takes_at_once():
+    field = np.random.default_rng(0).normal(0, 1, (6, 8, 2)).astype(np.float32)
+    points = np.random.default_rng(1).uniform(0, 400, (70_000, 2)).astype(np.float32)
+    found = sample_field(field, points, 400, 300)
+    assert found.shape == (70_000, 2) and np.array_equal(found[-5:], sample_field(field, points[-5:], 400, 300))
 
 
 def test_another_page_is_not_aligned(proof):
@@ -109,6 +154,28 @@ def test_pieces_are_found_where_they_were_moved_to(proof):
     matches = match_pieces(proof.image, moved, Pieces.of(proof).rectangles, 5)
     assert np.median(matches.shifts, axis=0) == pytest.approx([2.5, -1.25], abs=0.25)
     assert np.median(matches.scores) > 0.85
+
+
+def test_a_piece_that_is_not_near_is_found_farther(proof):
+    moved = cv2.warpAffine(proof.image, np.float32([[1, 0, 14], [0, 1, 0]]), proof.image.shape[::-1],
+                           borderMode=cv2.BORDER_REPLICATE)
+    pieces = Pieces.of(proof).sample(8)
+    assert np.median(match_pieces(proof.image, moved, pieces, 4).scores) < PIECE_AGREES
+    farther = match_pieces(proof.image, moved, pieces, 4, 20)
+    assert np.median(farther.shifts[:, 0]) == pytest.approx(14, abs=0.25)
+
+
+def test_corners_of_what_is_drawn_are_found_outside_the_lines(page, slip):
+    plain = make_proof(page, slip.boxes())
+    framed = make_proof(cv2.rectangle(page.copy(), (300, 350), (660, 490), (60, 60, 60), 2), slip.boxes())
+    corners = corners_outside(framed)
+    assert len(corners) > len(corners_outside(plain))
+    middles = (corners[:, :2] + corners[:, 2:]) / 2
+    for corner in ((300, 350), (660, 350), (660, 490), (300, 490)):
+        assert np.linalg.norm(middles - corner, axis=1).min() < 20
+    for x0, y0, x1, y1 in framed.boxes:
+        inside = (middles > [x0, y0]).all(axis=1) & (middles < [x1, y1]).all(axis=1)
+        assert not inside.any()
 
 
 def test_a_blank_piece_is_left_out_and_a_blank_place_does_not_agree():

@@ -83,6 +83,13 @@ def test_the_page_is_found_on_the_table():
     assert np.median(rectified(table)) == 230
 
 
+@pytest.mark.parametrize("shadow", [1.0, 0.5])
+def test_the_whole_page_is_found_whatever_shadow_lies_on_it(page, photographed, seen_corners, shadow):
+    picture = photographed(page, 1.0, shadow)
+    assert np.abs(page_quad(picture[..., 0]) - seen_corners(picture)).max() < 6
+    assert _distance(fingerprint(page, PHASH), fingerprint(picture, PHASH)) <= CANONICAL_RADIUS
+
+
 def test_a_picture_full_of_page_has_no_quad(page):
     assert page_quad(page[..., 0]) is None
 

@@ -11,7 +11,14 @@ from gateway.matching.capture import dot_response, high_pass, local_gain, local_
 from gateway.matching.compare import compare, ink_ranges, line_windows, stroke_residual
 from gateway.matching.proof import make_proof
 from gateway.matching.query import Query
-from gateway.matching.surroundings import frame_outline, has_colour_only_ink, ink_beyond_frame, stroke_strength
+from gateway.matching.surroundings import (
+    INK_BEYOND,
+    frame_outline,
+    has_colour_only_ink,
+    ink_beyond_frame,
+    rules_of,
+    stroke_strength,
+)
 
 
 def _compared(proof, page):
@@ -138,6 +145,24 @@ def test_text_beyond_the_frame_is_seen_and_a_plain_margin_is_not(slip, page, pro
         comparison, alignment = _compared(proof, picture)
         strengths.append(ink_beyond_frame(proof, Query(picture), alignment, comparison.typical))
     assert strengths[0] < 0.1 < 0.5 < strengths[1]
+
+
+@pytest.mark.parametrize(("grain", "ink", "seen"), [(0, 80, True), (14, 80, True), (14, 50, False), (0, 45, False)])
+def test_strokes_beyond_the_frame_count_above_the_grain_of_what_is_there(page, proof, grain, ink, seen):
+    margin = cv2.copyMakeBorder(page, 0, 120, 0, 0, cv2.BORDER_CONSTANT, value=(90, 90, 90)).astype(np.float32)
+    rough = np.random.default_rng(0).normal(0, 1, (120, page.shape[1])).astype(np.float32)
+    margin[-120:] += grain * cv2.GaussianBlur(rough, (0, 0), 1.0)[..., None] / 0.28
+    picture = margin.clip(0, 255).astype(np.uint8)
+    cv2.putText(picture, "Total 99.90", (100, 590), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (90 + ink,) * 3, 2)
+    comparison, alignment = _compared(proof, picture)
+    strength = ink_beyond_frame(proof, Query(picture), alignment, comparison.typical)
+    assert (strength > INK_BEYOND) is seen
+
+
+def test_rules_are_longer_than_any_print(page):
+    rules = rules_of(page[..., 0], 28, cv2.MORPH_BLACKHAT)
+    assert rules[80, 100:600].all() and not rules[90:].any()
+    assert np.array_equal(rules_of(255 - page[..., 0], 28, cv2.MORPH_TOPHAT), rules)
 
 
 def test_strokes_are_told_from_steps():

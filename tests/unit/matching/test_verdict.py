@@ -73,6 +73,38 @@ def test_a_rotated_page_is_the_same(page, slip, proof):
     assert verify(proof, picture, slip.texts).kind == "same"
 
 
+@pytest.mark.parametrize("shadow", [1.0, 0.6])
+def test_a_photograph_is_not_another_page_and_one_digit_less_is_never_the_same(
+    page, slip, proof, photographed, shadow
+):
+    copy = verify(proof, photographed(page, 1.5, shadow), slip.texts)
+    assert copy.kind == "same" or (copy.kind == "doubtful" and len(copy.doubtful) <= 2)
+    for row, text in ((7, "429.80"), (10, "130.00"), (12, "价税合计：¥1095.85")):
+        verdict = verify(proof, photographed(slip.with_text(row, text).draw(), 1.5, shadow), slip.texts)
+        assert verdict.kind == "different" or row in verdict.doubtful
+
+
+def _curled(page: np.ndarray) -> np.ndarray:
+    height, width = page.shape[:2]
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    return cv2.remap(page, xs + 3 * np.sin(ys / height * 3), ys + 5 * np.sin(xs / width * 5), cv2.INTER_CUBIC,
+                     borderMode=cv2.BORDER_REPLICATE)
+
+
+def test_a_curled_page_is_not_another_page(page, slip, proof):
+    verdict = verify(proof, _curled(page), slip.texts)
+    assert verdict.kind == "same" or (verdict.kind == "doubtful" and len(verdict.doubtful) <= 3)
+
+
+@pytest.mark.parametrize(("row", "text"), [
+    (1, "发票号码：24312000000083515571"), (7, "428.60"), (7, "429.600"), (10, "180.0"), (12, "价税合计：¥1095.66"),
+    (12, "价税合计：¥11095.65"), (11, "540,00"),
+])
+def test_a_bend_explains_no_changed_or_added_figure(slip, proof, row, text):
+    verdict = verify(proof, _curled(slip.with_text(row, text).draw()), slip.texts)
+    assert verdict.kind == "different" or row in verdict.doubtful
+
+
 def test_a_prepared_query_serves_several_proofs(page, slip, proof):
     other = make_proof(slip.with_text(6, "99.99").draw(), slip.boxes())
     query = Query(page)
@@ -347,6 +379,51 @@ def test_small_print_on_the_edge_of_what_the_proof_shows_makes_another_page(page
     assert verify(proof, more, slip.texts).kind == "same"
     verdict = verify(proof, _with_print(more, replace(slip, size=12), "8642.97", (100, top)), slip.texts)
     assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+@pytest.mark.parametrize("ink", [(190, 190, 190), (212, 212, 212), (255, 200, 150)])
+@pytest.mark.parametrize("size", [10, 14])
+def test_small_print_is_seen_however_pale_or_light_coloured(page, proof, slip, size, ink):
+    verdict = verify(proof, _with_print(page, replace(slip, size=size), "VOID 8642.97", (400, 460), ink), slip.texts)
+    assert verdict.kind == "different"
+
+
+@pytest.mark.parametrize("ink", [(90, 90, 90), (120, 120, 120)])
+@pytest.mark.parametrize("size", [8, 12])
+def test_small_grey_print_is_seen_in_a_photograph(page, proof, slip, photographed, size, ink):
+    small = replace(slip, size=size)
+    assert verify(proof, photographed(_with_print(page, small, "VOID 8642.97", (400, 460), ink)),
+                  slip.texts).kind == "different"
+    longer = cv2.copyMakeBorder(page, 0, 100, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    assert verify(proof, photographed(longer), slip.texts).kind == "same"
+    verdict = verify(proof, photographed(_with_print(longer, small, "VOID 8642.97", (300, 560), ink)), slip.texts)
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+@pytest.mark.parametrize("ink", [(190, 190, 190), (212, 212, 212), (255, 200, 150)])
+@pytest.mark.parametrize("size", [10, 28])
+def test_pale_print_beyond_the_frame_makes_another_page(page, proof, slip, size, ink):
+    longer = cv2.copyMakeBorder(page, 0, 100, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    verdict = verify(proof, _with_print(longer, replace(slip, size=size), "8642.97", (300, 560), ink), slip.texts)
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+@pytest.mark.parametrize("ink", [(200, 40, 40), (120, 120, 120)])
+def test_a_stroke_of_a_pen_in_a_shadow_makes_another_page(page, proof, slip, ink):
+    light = 1 - 0.5 / (1 + np.exp((0.5 - np.arange(page.shape[1]) / page.shape[1]) / 0.08))[None, :, None]
+    assert verify(proof, (page * light).astype(np.uint8), slip.texts).kind == "same"
+    marked = cv2.line(page.copy(), (430, 440), (560, 490), ink, 2, cv2.LINE_AA)
+    assert verify(proof, (marked * light).astype(np.uint8), slip.texts).kind == "different"
+
+
+@pytest.mark.parametrize("ink", [(20, 20, 20), (120, 120, 120)])
+@pytest.mark.parametrize("top", [503, 515])
+def test_a_frame_drawn_along_the_edge_is_no_print_and_hides_none_beside_it(page, slip, photographed, top, ink):
+    framed = cv2.rectangle(page.copy(), (8, 8), (691, 511), (60, 60, 60), 1)
+    proof = make_proof(framed, slip.boxes())
+    assert verify(proof, photographed(framed), slip.texts).kind == "same"
+    printed = _with_print(framed, replace(slip, size=12), "No. 8642.97", (100, top), ink)
+    assert verify(proof, photographed(printed), slip.texts).kind == "different"
 
 
 def test_text_added_beside_a_corrected_slanted_line_makes_another_page(slip):
