@@ -13,32 +13,28 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
-import http.server
 import json
 import os
 import re
 import secrets
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import formatdate
 from pathlib import Path
-from types import MappingProxyType
 
 from gateway.purge import EdgePurger
+from infra.places import free_ports
+from tests.edge import Edge, running_edge
+from tests.origin import Answer, Origin, Seen, packed_result
 
-RENDER = Path(__file__).resolve().parents[1] / "infra" / "nginx" / "render.py"
+Reply = Callable[[Seen], Answer]
+
 CONNECTIONS = 32
 HERD = 200
 PURGE_GOAL_MS = 100
@@ -47,10 +43,12 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Run:
-    """One wrk run: requests a second, and the 99th percentile of the response time in milliseconds."""
+    """One wrk run: requests a second, the 99th percentile of the response time in milliseconds, and the CPU time of
+    nginx's workers for one request in microseconds, which hardly depends on what else the machine does."""
 
     rate: float
     p99: float
+    cpu: float
 
 
 def invoice_record(lines: int = 60) -> bytes:
@@ -72,136 +70,76 @@ def invoice_record(lines: int = 60) -> bytes:
 
 
 @contextlib.contextmanager
-def gateway(body: bytes, headers: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[int, list[str]]]:
-    """Answers every look-up with ``body``, in gzip where that is taken, and ``headers``; yields its port and the
-    addresses asked for."""
-    asked: list[str] = []
-    packed = gzip.compress(body, 6, mtime=0)
+def edge(gateway_port: int, body: bytes) -> Iterator[tuple[Edge, str]]:
+    """The edge as it is rendered, with one more server for a static file; and that one's base URL."""
+    (port,) = free_ports(1)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def add_static(configuration: Path) -> None:
+        files = configuration.parent / "files"
+        files.mkdir()
+        (files / "result.json").write_bytes(body)
+        (files / "result.json.gz").write_bytes(gzip.compress(body, 6, mtime=0))
+        (configuration / "servers" / "static.conf").write_text(
+            f"server {{ listen 127.0.0.1:{port}; root {files}; types {{ application/json json; }} "
+            "gzip off; gzip_static on; }\n"
+        )
 
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            takes_gzip = self.headers.get("Accept-Encoding") == "gzip"
-            content = packed if takes_gzip else body
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            if takes_gzip:
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Cache-Control", "public")
-            self.send_header("Expires", formatdate(time.time() + 3600, usegmt=True))
-            self.send_header("ETag", '"benchmark"')
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1], asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running_edge(f"127.0.0.1:{gateway_port}", adapt=add_static) as up:
+        yield up, f"http://127.0.0.1:{port}"
 
 
-@contextlib.contextmanager
-def edge(folder: Path, gateway_port: int, body: bytes) -> Iterator[tuple[str, str, str]]:
-    """The edge as it is rendered, with one more server for a static file; yields their base URLs, the admin's last."""
-    ports = free_ports(3)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "OCR_EDGE_LISTEN": f"127.0.0.1:{ports[0]}",
-        "OCR_EDGE_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
-        "OCR_EDGE_UPSTREAMS": f"127.0.0.1:{gateway_port}",
-        "OCR_EDGE_DIR": str(folder / "state"),
-        "OCR_EDGE_ACCESS_LOG": str(folder / "access.log"),
-        "OCR_EDGE_ERROR_LOG": str(folder / "error.log"),
-    }
-    configuration = folder / "conf"
-    subprocess.run([sys.executable, RENDER, configuration], env=environment, check=True, stdout=subprocess.DEVNULL)
-    (folder / "files").mkdir()
-    (folder / "files" / "result.json").write_bytes(body)
-    (folder / "files" / "result.json.gz").write_bytes(gzip.compress(body, 6, mtime=0))
-    (configuration / "servers" / "static.conf").write_text(
-        f"server {{ listen 127.0.0.1:{ports[2]}; root {folder}/files; types {{ application/json json; }} "
-        "gzip off; gzip_static on; }\n"
-    )
-    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    if nginx is None:
-        sys.exit("nginx is not installed")
-    process = subprocess.Popen([nginx, "-p", configuration, "-c", configuration / "nginx.conf", "-g", "daemon off;"])
-    bases = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[2]}", f"http://127.0.0.1:{ports[1]}"
-    try:
-        wait_until_up(f"http://127.0.0.1:{ports[1]}/healthz", process)
-        yield bases
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def wait_until_up(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when ``url`` answers; give up after ten seconds."""
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except (urllib.error.URLError, OSError):
-            if process.poll() is not None:
-                break
-            time.sleep(0.1)
-    sys.exit("nginx did not start")
-
-
-def load(url: str, seconds: int, *headers: str) -> Run:
-    """wrk against ``url``."""
+def load(up: Edge, url: str, seconds: int, headers: Sequence[str] = (), status: int = 200) -> Run:
+    """wrk against ``url`` of that nginx, which must answer ``status`` throughout."""
+    before = cpu_seconds(up)
     extra = [word for header in headers for word in ("-H", header)]
     command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *extra, url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        sys.exit(f"errors under load:\n{output}")
+    if "Socket errors" in output or ("Non-2xx" in output) != (status != 200):
+        sys.exit(f"not {status} under load:\n{output}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", output)
-    if rate is None or p99 is None:
+    count = re.search(r"(\d+) requests in", output)
+    if rate is None or p99 is None or count is None:
         sys.exit(f"wrk's output was not understood:\n{output}")
-    return Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]])
+    cpu = 1e6 * (cpu_seconds(up) - before) / int(count[1])
+    return Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]], cpu)
 
 
-def herd(url: str, asked: list[str]) -> int:
-    """How many of :data:`HERD` requests for ``url`` at the same moment reach the gateway."""
+def cpu_seconds(up: Edge) -> float:
+    """What nginx's workers have used so far."""
+    ticks = 0
+    for worker in up.processes(b"worker process"):
+        fields = (worker / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def herd(up: Edge, origin: Origin, reply: Reply) -> tuple[int, float, float]:
+    """How many of :data:`HERD` requests for a cold result at the same moment reach the gateway; and after how many
+    milliseconds the first and the last of them have their answer."""
+    result_id = secrets.token_hex(32)
+    origin.answers[f"/results/{result_id}"] = reply
     gate = threading.Barrier(HERD)
 
-    def ask(_: int) -> None:
+    def ask(_: int) -> float:
         gate.wait(30)
-        urllib.request.urlopen(url, timeout=30).read()
+        began = time.perf_counter()
+        up.get(f"/results/{result_id}")
+        return (time.perf_counter() - began) * 1e3
 
     with ThreadPoolExecutor(HERD) as pool:
-        list(pool.map(ask, range(HERD)))
-    return sum(url.endswith(path) for path in asked)
+        waited = list(pool.map(ask, range(HERD)))
+    return len(origin.seen(result_id)), min(waited), max(waited)
 
 
-def purge_times(edge_base: str, admin_base: str, count: int = 40) -> tuple[float, float]:
+def purge_times(up: Edge, origin: Origin, reply: Reply, count: int = 40) -> tuple[float, float]:
     """Milliseconds from a deletion's order to the edge's last confirmation: the median, and the slowest."""
-    purger = EdgePurger([admin_base])
+    purger = EdgePurger([up.admin])
     times = []
     for _ in range(count):
         result_id = secrets.token_hex(32)
-        urllib.request.urlopen(f"{edge_base}/results/{result_id}").read()
+        origin.answers[f"/results/{result_id}"] = reply
+        up.get(f"/results/{result_id}")
         began = time.perf_counter()
         purger.purge(result_id)
         times.append((time.perf_counter() - began) * 1e3)
@@ -211,7 +149,7 @@ def purge_times(edge_base: str, admin_base: str, count: int = 40) -> tuple[float
 
 def middle(runs: list[Run]) -> Run:
     """The medians."""
-    return Run(statistics.median(run.rate for run in runs), statistics.median(run.p99 for run in runs))
+    return Run(*(statistics.median(getattr(run, each) for run in runs) for each in ("rate", "p99", "cpu")))
 
 
 def main() -> int:
@@ -226,45 +164,45 @@ def main() -> int:
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     body = invoice_record(arguments.lines)
-    folder = Path(tempfile.mkdtemp(prefix="edge-benchmark-"))
-    folder.chmod(0o755)  # nginx's workers are another user when root starts it
-    try:
-        with gateway(body) as (port, asked), edge(folder, port, body) as (edge_base, static_base, admin_base):
-            found = f"{edge_base}/results/{secrets.token_hex(32)}"
-            for coding in ("identity", "gzip"):
-                request = urllib.request.Request(found, headers={"Accept-Encoding": coding})
-                words = [urllib.request.urlopen(request).headers["X-Cache-Status"] for _ in range(2)]
-                if words != ["MISS", "HIT"]:
-                    sys.exit(f"the edge said {words}")
-            targets = {
-                "static file": (f"{static_base}/result.json", ()),
-                "HIT": (found, ()),
-                "static file, gzip": (f"{static_base}/result.json", ("Accept-Encoding: gzip",)),
-                "HIT, gzip": (found, ("Accept-Encoding: gzip",)),
-            }
-            for url, headers in targets.values():
-                load(url, 1, *headers)
-            runs: dict[str, list[Run]] = {name: [] for name in targets}
-            for _ in range(arguments.rounds):
-                for name, (url, headers) in targets.items():
-                    runs[name].append(load(url, arguments.seconds, *headers))
-            cold = herd(f"{edge_base}/results/{secrets.token_hex(32)}", asked)
-            purges = purge_times(edge_base, admin_base)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    reply = packed_result(body)
+    address = f"/results/{secrets.token_hex(32)}"
+    with contextlib.closing(Origin()) as origin, edge(origin.port, body) as (up, static):
+        origin.answers[address] = reply
+        for coding in ("identity", "gzip"):
+            words = [up.get(address, headers={"Accept-Encoding": coding}).word for _ in range(2)]
+            if words != ["MISS", "HIT"]:
+                sys.exit(f"the edge said {words}")
+        targets = {
+            "static file": (f"{static}/result.json", ()),
+            "HIT": (up.url + address, ()),
+            "static file, gzip": (f"{static}/result.json", ("Accept-Encoding: gzip",)),
+            "HIT, gzip": (up.url + address, ("Accept-Encoding: gzip",)),
+        }
+        for url, headers in targets.values():
+            load(up, url, 1, headers)
+        runs: dict[str, list[Run]] = {name: [] for name in targets}
+        for _ in range(arguments.rounds):
+            for name, (url, headers) in targets.items():
+                runs[name].append(load(up, url, arguments.seconds, headers))
+        cold, first, last = herd(up, origin, reply)
+        purges = purge_times(up, origin, reply)
     medians = {name: middle(each) for name, each in runs.items()}
     print(f"{len(body)} bytes, {CONNECTIONS} connections, median of {arguments.rounds} runs of {arguments.seconds} s")
     for name, run in medians.items():
-        print(f"{name:>18}: {run.rate:9,.0f} requests/s, p99 {run.p99:6.2f} ms")
+        print(f"{name:>18}: {run.rate:9,.0f} requests/s, p99 {run.p99:6.2f} ms, CPU {run.cpu:5.1f} us")
     missed = False
     for coding in ("", ", gzip"):
         pairs = list(zip(runs[f"HIT{coding}"], runs[f"static file{coding}"], strict=True))
         rate = statistics.median(hit.rate / static.rate for hit, static in pairs)
         p99 = statistics.median(hit.p99 / static.p99 for hit, static in pairs)
+        cpu = statistics.median(static.cpu / hit.cpu for hit, static in pairs)
         goals = f"goals {arguments.goal:.2f}, {arguments.p99:.2f}"
-        print(f"HIT / static{coding}: rate {rate:.2f}, p99 {p99:.2f} ({goals})")
+        print(f"HIT / static{coding}: rate {rate:.2f}, p99 {p99:.2f} ({goals}); static's CPU / HIT's {cpu:.2f}")
         missed |= rate < arguments.goal or p99 > arguments.p99
-    print(f"{HERD} ask for a cold result at once: {cold} reached the gateway (goal 1)")
+    print(
+        f"{HERD} ask for a cold result at once: {cold} reached the gateway (goal 1); "
+        f"answered after {first:.0f} ms (the first) to {last:.0f} ms (the last)"
+    )
     print(f"a purge of 9 entries: median {purges[0]:.1f} ms, slowest {purges[1]:.1f} ms (goal {PURGE_GOAL_MS})")
     return 1 if missed or cold > 1 or purges[1] > PURGE_GOAL_MS else 0
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What does it cost to ask who is asking? Key mode's ways of checking, against an open HIT, in one run.
 
-All answer the same cached bytes: an open HIT; a signed link checked by njs (HMAC-SHA256), which is what
-``OCR_EDGE_KEYS=edge`` renders; the same checked by ``secure_link`` (MD5, in nginx itself) and by ``auth_request`` with
-its answer cached, which are not used and are built here for the comparison; and the refusals: no key, a wrong key.
+All answer the same cached bytes: an open HIT; an API key (its SHA-256, and the HMAC-SHA256 of the link with which the
+gateway would be asked) and a signed link (HMAC-SHA256), checked by njs as ``OCR_EDGE_KEYS=edge`` renders it; a link
+checked by ``secure_link`` (MD5, in nginx itself) and a key by ``auth_request`` with its answer cached, which are not
+used and are built here for the comparison; and the refusals: no key, a wrong key, a wrong link.
 They are asked in turns, so that what else the machine does falls on all; the CPU time that nginx's workers use for one
 request hardly depends on it. Needs nginx with its purge and njs modules, and wrk.
 """
@@ -15,36 +16,20 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
-import re
 import secrets
 import shutil
-import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.edge import (
-    CONNECTIONS,
-    RENDER,
-    THREADS,
-    Run,
-    free_ports,
-    gateway,
-    invoice_record,
-    middle,
-    wait_until_up,
-)
+from benchmarks.edge import Run, invoice_record, load, middle
 from gateway.signing import Signer
 from gateway.tenants import key_digest, new_api_key
+from tests.edge import running_edge
+from tests.origin import Origin, packed_result
 
 SIGNING_KEY = secrets.token_bytes(32)
 API_KEY = new_api_key()
@@ -80,72 +65,15 @@ location = /.allowed {
 """
 
 
-@contextlib.contextmanager
-def edge(folder: Path, gateway_port: int, mode: str) -> Iterator[tuple[str, int]]:
-    """An edge in ``mode``, with the two other ways of checking beside it; yields its base URL and process id."""
-    folder.mkdir(mode=0o755)
-    ports = free_ports(2)
-    (folder / "signing").write_text(SIGNING_KEY.hex())
-    keys = {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(API_KEY)}]}
-    (folder / "api").write_text(json.dumps({"tenants": {"acme": keys}}))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "OCR_EDGE_LISTEN": f"127.0.0.1:{ports[0]}",
-        "OCR_EDGE_ADMIN_LISTEN": f"127.0.0.1:{ports[1]}",
-        "OCR_EDGE_UPSTREAMS": f"127.0.0.1:{gateway_port}",
-        "OCR_EDGE_DIR": str(folder / "state"),
-        "OCR_EDGE_ACCESS_LOG": str(folder / "access.log"),
-        "OCR_EDGE_ERROR_LOG": str(folder / "error.log"),
-        "OCR_EDGE_KEYS": mode,
-        "OCR_SIGNING_KEY_FILE": str(folder / "signing"),
-        "OCR_API_KEYS_FILE": str(folder / "api"),
-    }
-    conf = folder / "conf"
-    subprocess.run([sys.executable, RENDER, conf], env=environment, check=True, stdout=subprocess.DEVNULL)
-    if mode == "off":
-        results = conf / "locations" / "results.conf"
-        text = results.read_text()
-        cached = text[text.index("    # Who may look up") : text.index("\n}\n", text.index("# Who may look up"))]
-        # The rewrite ends the phase in which secure_link's answer is judged, so it comes after that.
-        results.write_text(
-            text + SECURE_LINK % {"cached": cached, "secret": MD5_SECRET} + AUTH_REQUEST % {"cached": cached}
-        )
-    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    if nginx is None:
-        sys.exit("nginx is not installed")
-    process = subprocess.Popen([nginx, "-p", conf, "-c", conf / "nginx.conf", "-g", "daemon off;"])
-    try:
-        wait_until_up(f"http://127.0.0.1:{ports[1]}/healthz", process)
-        yield f"http://127.0.0.1:{ports[0]}", process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-
-def cpu_seconds(master: int) -> float:
-    """What the workers of an nginx have used so far."""
-    ticks = 0
-    for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
-        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def load(url: str, seconds: int, headers: tuple[str, ...], status: int, master: int) -> tuple[Run, float]:
-    """wrk against ``url``, which must answer ``status`` throughout; and the edge's CPU microseconds a request."""
-    before = cpu_seconds(master)
-    extra = [word for header in headers for word in ("-H", header)]
-    command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *extra, url]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Socket errors" in output or ("Non-2xx" in output) != (status != 200):
-        sys.exit(f"not {status} under load:\n{output}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", output)
-    count = re.search(r"(\d+) requests in", output)
-    if rate is None or p99 is None or count is None:
-        sys.exit(f"wrk's output was not understood:\n{output}")
-    run = Run(float(rate[1]), float(p99[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[p99[2]])
-    return run, 1e6 * (cpu_seconds(master) - before) / int(count[1])
+def add_rivals(conf: Path) -> None:
+    """Add the two ways of checking that are not used."""
+    results = conf / "locations" / "results.conf"
+    text = results.read_text()
+    cached = text[text.index("    # Who may look up") : text.index("\n}\n", text.index("# Who may look up"))]
+    # The rewrite ends the phase in which secure_link's answer is judged, so it comes after that.
+    results.write_text(
+        text + SECURE_LINK % {"cached": cached, "secret": MD5_SECRET} + AUTH_REQUEST % {"cached": cached}
+    )
 
 
 def answered(url: str, headers: tuple[str, ...]) -> tuple[int, str]:
@@ -171,54 +99,56 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="of each run")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind, in turns")
     parser.add_argument("--lines", type=int, default=60, help="text lines of the result")
+    parser.add_argument("--tenants", type=int, default=1, help="how many there are, with a key each")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    folder = Path(tempfile.mkdtemp(prefix="edge-keys-benchmark-"))
-    folder.chmod(0o755)  # nginx's workers are another user when root starts it
-    body = invoice_record(arguments.lines)
     signed = Signer((SIGNING_KEY,), 3600).query("acme", RESULT_ID, time.time())
-    key, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
-    try:
-        with (
-            # Released for edges that check links.
-            gateway(body, {"OCR-Edge-Cache-Control": "public"}) as (port, _),
-            edge(folder / "off", port, "off") as (opened, opened_master),
-            edge(folder / "edge", port, "edge") as (keyed, keyed_master),
-        ):
-            targets: dict[str, tuple[str, tuple[str, ...], int, str]] = {
-                "open HIT": (f"{opened}/results/{RESULT_ID}", (), 200, "HIT"),
-                "signed link, njs HMAC-SHA256": (f"{keyed}/results/{RESULT_ID}?{signed}", (), 200, "HIT"),
-                "signed link, secure_link MD5": (f"{opened}/md5/{RESULT_ID}?{md5_query()}", (), 200, "HIT"),
-                # A key makes the rendered cache step aside; here only the asking is measured.
-                "auth_request, answer cached": (f"{opened}/asked/{RESULT_ID}", (), 200, "HIT"),
-                "no key, refused": (f"{keyed}/results/{RESULT_ID}", (), 401, "BYPASS"),
-                "wrong key, refused": (f"{keyed}/results/{RESULT_ID}", (wrong,), 401, "BYPASS"),
-                "wrong link, refused": (f"{keyed}/results/{RESULT_ID}?{signed[:-8]}00000000", (), 401, "BYPASS"),
-            }
-            for name, (url, headers, status, word) in targets.items():
-                answered(url, headers)
-                if answered(url, headers) != (status, word):
-                    sys.exit(f"{name}: {answered(url, headers)}")
-            if answered(f"{keyed}/results/{RESULT_ID}", (key,))[1] != "BYPASS":
-                sys.exit("a key was answered from the cache")
-            runs: dict[str, list[tuple[Run, float]]] = {name: [] for name in targets}
-            for _ in range(arguments.rounds):
-                for name, (url, headers, status, _word) in targets.items():
-                    master = opened_master if url.startswith(opened) else keyed_master
-                    runs[name].append(load(url, arguments.seconds, headers, status, master))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    medians = {
-        name: (middle([run for run, _ in each]), statistics.median(cost for _, cost in each))
-        for name, each in runs.items()
-    }
-    reference, least = medians["open HIT"]
+    offered, wrong = f"X-API-Key: {API_KEY}", f"X-API-Key: {new_api_key()}"
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-keys-benchmark-")))
+        (folder / "signing").write_text(SIGNING_KEY.hex())
+        keys = {"acme": API_KEY} | {f"other-{number}": new_api_key() for number in range(1, arguments.tenants)}
+        entries = {
+            name: {"lookup_key": secrets.token_hex(32), "keys": [{"sha256": key_digest(key)}]}
+            for name, key in keys.items()
+        }
+        (folder / "api").write_text(json.dumps({"tenants": entries}))
+        files = {"OCR_SIGNING_KEY_FILE": str(folder / "signing"), "OCR_API_KEYS_FILE": str(folder / "api")}
+        origin = stack.enter_context(contextlib.closing(Origin()))
+        # Released for edges that check links, too.
+        reply = packed_result(invoice_record(arguments.lines), OCR_Edge_Cache_Control="public")
+        origin.answers |= {f"/results/{RESULT_ID}": reply, "/.allowed": reply}
+        upstream = f"127.0.0.1:{origin.port}"
+        plain = stack.enter_context(running_edge(upstream, adapt=add_rivals))
+        checking = stack.enter_context(running_edge(upstream, OCR_EDGE_KEYS="edge", **files))
+        opened, keyed = plain.url, checking.url
+        targets: dict[str, tuple[str, tuple[str, ...], int, str]] = {
+            "open HIT": (f"{opened}/results/{RESULT_ID}", (), 200, "HIT"),
+            "API key, njs": (f"{keyed}/results/{RESULT_ID}", (offered,), 200, "HIT"),
+            "signed link, njs HMAC-SHA256": (f"{keyed}/results/{RESULT_ID}?{signed}", (), 200, "HIT"),
+            "signed link, secure_link MD5": (f"{opened}/md5/{RESULT_ID}?{md5_query()}", (), 200, "HIT"),
+            # In open mode a key makes the cache step aside; here only the asking is measured.
+            "auth_request, answer cached": (f"{opened}/asked/{RESULT_ID}", (), 200, "HIT"),
+            "no key, refused": (f"{keyed}/results/{RESULT_ID}", (), 401, "BYPASS"),
+            "wrong key, refused": (f"{keyed}/results/{RESULT_ID}", (wrong,), 401, "BYPASS"),
+            "wrong link, refused": (f"{keyed}/results/{RESULT_ID}?{signed[:-8]}00000000", (), 401, "BYPASS"),
+        }
+        for name, (url, headers, status, word) in targets.items():
+            answered(url, headers)
+            if answered(url, headers) != (status, word):
+                sys.exit(f"{name}: {answered(url, headers)}")
+        runs: dict[str, list[Run]] = {name: [] for name in targets}
+        for _ in range(arguments.rounds):
+            for name, (url, headers, status, _word) in targets.items():
+                up = plain if url.startswith(opened) else checking
+                runs[name].append(load(up, url, arguments.seconds, headers, status))
+    medians = {name: middle(each) for name, each in runs.items()}
+    reference = medians["open HIT"]
     print(f"{'':32}{'requests/s':>12}{'of open HIT':>13}{'p99 ms':>9}{'CPU us':>8}{'open HIT / it':>15}")
-    for name, (run, cost) in medians.items():
-        print(
-            f"{name:32}{run.rate:12,.0f}{run.rate / reference.rate:13.2f}{run.p99:9.2f}{cost:8.1f}{least / cost:15.2f}"
-        )
+    for name, run in medians.items():
+        rate, cpu = run.rate / reference.rate, reference.cpu / run.cpu
+        print(f"{name:32}{run.rate:12,.0f}{rate:13.2f}{run.p99:9.2f}{run.cpu:8.1f}{cpu:15.2f}")
     return 0
 
 

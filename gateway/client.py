@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypedDict, Unpack
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -28,7 +28,19 @@ _TRY_AGAIN = (429, 503)
 _MOST_SECONDS_BETWEEN_TRIES = 30
 _MOST_POLL_SECONDS = 5.0
 _PAGES = re.compile(r"([1-9][0-9]{0,6})(?:-([1-9][0-9]{0,6}))?")
-_DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": ""}
+_DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": "", "pattern": "", "detail": "lines"}
+
+
+class ReadingOptions(TypedDict, total=False):
+    """What changes a reading, and its id with it: the HTTP parameters of these names."""
+
+    layout: Literal["auto", "line"]
+    pages: str
+    charset: str
+    lexicon: str
+    pattern: str
+    detail: Literal["lines", "characters"]
+
 
 Document = bytes | str | PathLike[str]
 """A document's bytes, or the path of its file."""
@@ -73,11 +85,8 @@ class Fingerprint:
 def fingerprint(
     document: Document | BinaryIO,
     *,
-    layout: str = "auto",
-    pages: str = "",
-    charset: str = "",
-    lexicon: str = "",
     lookup_key: str | None = None,
+    **options: Unpack[ReadingOptions],
 ) -> Fingerprint:
     """The result id of a document, computed here. A file is read in pieces. Raises :class:`OSError`.
 
@@ -89,15 +98,13 @@ def fingerprint(
         digest, size = hashlib.sha256(document), len(document)
     elif isinstance(document, str | PathLike):
         with open(document, "rb") as file:
-            return fingerprint(
-                file, layout=layout, pages=pages, charset=charset, lexicon=lexicon, lookup_key=lookup_key
-            )
+            return fingerprint(file, lookup_key=lookup_key, **options)
     else:
         digest = hashlib.file_digest(document, "sha256")
         size = document.tell()
     if lookup_key is not None:
         digest = hmac.new(bytes.fromhex(lookup_key), digest.digest(), hashlib.sha256)
-    return Fingerprint(digest.hexdigest() + _suffix(_changed(layout, pages, charset, lexicon)), size)
+    return Fingerprint(digest.hexdigest() + _suffix(_changed(options)), size)
 
 
 class Client:
@@ -163,27 +170,21 @@ class Client:
         """Let go of the connections."""
         self._http.clear()
 
-    def fingerprint(
-        self, document: Document, *, layout: str = "auto", pages: str = "", charset: str = "", lexicon: str = ""
-    ) -> Fingerprint:
+    def fingerprint(self, document: Document, **options: Unpack[ReadingOptions]) -> Fingerprint:
         """A document's id at this gateway. Raises like :meth:`look_up`."""
         if not self._knows_lookup_key:
             self._lookup_key = self._ask_lookup_key()
             self._knows_lookup_key = True
-        return fingerprint(
-            document, layout=layout, pages=pages, charset=charset, lexicon=lexicon, lookup_key=self._lookup_key
-        )
+        return fingerprint(document, lookup_key=self._lookup_key, **options)
 
-    def look_up(
-        self, document: Document, *, layout: str = "auto", pages: str = "", charset: str = "", lexicon: str = ""
-    ) -> Answer | None:
+    def look_up(self, document: Document, **options: Unpack[ReadingOptions]) -> Answer | None:
         """The result of a known document, ``None`` when it is unknown. Only its id is sent.
 
         Raises :class:`ClientError`, :class:`OSError` for a file that cannot be read, :class:`ValueError` for options
         that are none.
         """
         started = time.perf_counter()
-        own = self.fingerprint(document, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+        own = self.fingerprint(document, **options)
         found = self._get(f"/results/{own.id}")
         if found is None:
             return None
@@ -194,28 +195,24 @@ class Client:
         self,
         document: Document,
         *,
-        layout: str = "auto",
-        pages: str = "",
-        charset: str = "",
-        lexicon: str = "",
         match: Literal["exact", "near", "none"] = "near",
         job: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        **options: Unpack[ReadingOptions],
     ) -> Answer:
         """The result of a document: looked up, and uploaded only when it is unknown (or ``match`` is ``none``).
 
-        ``charset`` and ``lexicon`` are what the HTTP parameters of these names are, and like them part of the id.
         ``job``: read it as a job that is asked after, however long it takes; ``progress(done, total)`` hears of the
         pages. Raises what :meth:`look_up` does.
         """
         started = time.perf_counter()
         if match != "none":
-            known = self.look_up(document, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+            known = self.look_up(document, **options)
             # What was matched by its look does for `near` alone.
             if known and (match == "near" or known.result["match"]["kind"] not in ("near", "partial")):
                 return known
         body = document if isinstance(document, bytes) else _contents(document)
-        query = urlencode(_changed(layout, pages, charset, lexicon) | ({"match": match} if match != "near" else {}))
+        query = urlencode(_changed(options) | ({"match": match} if match != "near" else {}))
         headers = {"Content-Type": "application/octet-stream"} | ({"Prefer": "respond-async"} if job else {})
         response = self._send("POST", "/ocr" + (f"?{query}" if query else ""), body, headers)
         if job and response.status == 202:
@@ -282,20 +279,24 @@ class Client:
             raise ClientError(0, "No answer from the gateway", type(reason).__name__) from error
 
 
-def _changed(layout: str, pages: str, charset: str, lexicon: str) -> dict[str, str]:
+def _changed(options: ReadingOptions) -> dict[str, str]:
     """The options that differ from their defaults, in canonical form."""
-    if layout not in ("auto", "line"):
-        raise ValueError("layout is auto or line")
-    if pages:
-        found = _PAGES.fullmatch(pages)
+    if unknown := options.keys() - _DEFAULTS.keys():
+        raise TypeError(f"there is no option {min(unknown)}")
+    wanted = _DEFAULTS | options
+    if wanted["layout"] not in ("auto", "line") or wanted["detail"] not in ("lines", "characters"):
+        raise ValueError("layout is auto or line, detail is lines or characters")
+    if wanted["pages"]:
+        found = _PAGES.fullmatch(wanted["pages"])
         if found is None or int(found[2] or found[1]) < int(found[1]):
             raise ValueError("pages is one page or one range, such as 2 or 1-3")
-        pages = found[1] if found[2] in (None, found[1]) else pages
-    sets, _, characters = charset.partition(":")
-    charset = ",".join(sorted(sets.split(","))) + (":" + "".join(sorted(set(characters))) if characters else "")
-    lexicon = ",".join(sorted({word.strip() for word in lexicon.split(",")} - {""}))
-    options = {"layout": layout, "pages": pages, "charset": charset, "lexicon": lexicon}
-    return {name: value for name, value in options.items() if value != _DEFAULTS[name]}
+        if found[2] == found[1]:
+            wanted["pages"] = found[1]
+    sets, _, characters = wanted["charset"].partition(":")
+    literals = ":" + "".join(sorted(set(characters))) if characters else ""
+    wanted["charset"] = ",".join(sorted(sets.split(","))) + literals
+    wanted["lexicon"] = ",".join(sorted({word.strip() for word in wanted["lexicon"].split(",")} - {""}))
+    return {name: value for name, value in wanted.items() if value != _DEFAULTS[name]}
 
 
 def _suffix(changed: dict[str, str]) -> str:

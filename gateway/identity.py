@@ -14,7 +14,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from worker.constraints import Constraints, parse_charset, parse_lexicon
+from worker.constraints import Constraints, parse_charset, parse_lexicon, parse_pattern
 
 RESULT_ID = re.compile(r"[0-9a-f]{64}(?:-[0-9a-f]{8})?")
 """The form of a result id; match it with ``fullmatch`` (or :func:`is_result_id`)."""
@@ -30,6 +30,8 @@ class Options:
     ``layout``: ``line`` takes the whole image for one text line. ``pages``: as ``str(PageRange)``; empty for all.
     ``charset``: characters that the text is made of, as :func:`worker.constraints.parse_charset` has them; empty for
     any. ``lexicon``: words to prefer, as :func:`worker.constraints.parse_lexicon` has them; empty for none.
+    ``pattern``: what lines may look like, a :class:`worker.pattern.Pattern`; empty for none.
+    ``detail``: ``characters`` has each line's characters told one by one.
     An option added later must default to what was done before it existed: ids do not name defaults, so they stay.
     """
 
@@ -37,21 +39,28 @@ class Options:
     pages: str = ""
     charset: str = ""
     lexicon: str = ""
+    pattern: str = ""
+    detail: Literal["lines", "characters"] = "lines"
 
     def __post_init__(self) -> None:
         if self.layout not in ("auto", "line"):
             raise ValueError("layout is auto or line")
+        if self.detail not in ("lines", "characters"):
+            raise ValueError("detail is lines or characters")
         if not _PAGES.fullmatch(self.pages):
             raise ValueError("pages is empty, a page or a range")
         if self.charset and parse_charset(self.charset) != self.charset:
             raise ValueError("charset is in its canonical form")
         if self.lexicon and parse_lexicon(self.lexicon) != self.lexicon:
             raise ValueError("lexicon is in its canonical form")
+        if self.pattern and parse_pattern(self.pattern) != self.pattern:
+            raise ValueError("pattern is in its canonical form")
 
     @property
     def constraints(self) -> Constraints:
-        """What constrains the text."""
-        return Constraints(self.charset, tuple(self.lexicon.split(",")) if self.lexicon else ())
+        """What the reader needs to know of these."""
+        words = tuple(self.lexicon.split(",")) if self.lexicon else ()
+        return Constraints(self.charset, words, self.pattern, self.detail == "characters")
 
     def changed(self) -> dict[str, str]:
         """The options that differ from their defaults, sorted by name; ``Options(**changed)`` is equal to these."""

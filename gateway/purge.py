@@ -1,9 +1,9 @@
 """Remove records from every cache in front of the gateway: shields, edges, a remote CDN; from the inside out.
 
 An edge answers on its admin address (``infra/nginx/locations/purge.conf``): ``HEAD /stored/<id>`` waits for an answer
-that is on its way into the cache, or says that there is one; ``DELETE /purge/<id>`` removes what is there. Asked in
-this order, nothing that was read from a store before a deletion can enter the cache after the purge; and a cache is
-asked only when those it fills itself from have confirmed.
+that is on its way into the cache, or says that there is one; ``DELETE /purge/<id>`` removes what is there. In key mode
+a tenant's entries are addressed as ``<tenant>/<id>``. Asked in this order, nothing that was read from a store before a
+deletion can enter the cache after the purge; and a cache is asked only when those it fills itself from have confirmed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import urllib3
@@ -111,13 +112,18 @@ class EdgePurger:
         """Base URLs of all that are purged, shields first."""
         return tuple(edge for level in self._levels for edge in level)
 
-    def purge(self, result_id: str) -> None:
-        """Return when no cache has any rendering of ``result_id``. Raises :class:`PurgeFailed`."""
+    def within(self, tenant: str) -> TenantPurger:
+        """The part of ``tenant`` (its name) in all these caches; everybody's for ``""``."""
+        return TenantPurger(self, tenant)
+
+    def purge(self, result_id: str, tenant: str = "") -> None:
+        """Return when no cache has any rendering of ``tenant``'s ``result_id``. Raises :class:`PurgeFailed`."""
         failed = set()
+        whole = _entry(tenant, result_id)
         for level in self._levels:
             deadline = time.monotonic() + self._timeout
             asked = [(edge, entry) for edge in level for entry in ENTRIES]
-            confirmed = _together(lambda each, by=deadline: self._purge_entry(each[0], result_id + each[1], by), asked)
+            confirmed = _together(lambda each, by=deadline: self._purge_entry(each[0], whole + each[1], by), asked)
             failed |= {edge for (edge, _), done in zip(asked, confirmed, strict=True) if not done}
         if self._cdn is not None and not self._cdn.purge(result_id, self._timeout):
             failed.add(self._cdn.name)
@@ -140,7 +146,7 @@ class EdgePurger:
         if failed:
             raise PurgeFailed(failed)
 
-    def forget_miss(self, result_id: str) -> None:
+    def forget_miss(self, result_id: str, tenant: str = "") -> None:
         """Drop a 404 that edges may remember of a result that exists now. Returns at once and never fails.
 
         Without it, who looked the document up before it was uploaded may be told for another second or two that it is
@@ -149,7 +155,7 @@ class EdgePurger:
         if self._later is None or not self._waiting.acquire(blocking=False):
             return
         try:
-            self._later.submit(self._forget_miss, result_id)
+            self._later.submit(self._forget_miss, _entry(tenant, result_id))
         except RuntimeError:  # closed
             self._waiting.release()
 
@@ -161,15 +167,14 @@ class EdgePurger:
         if self._cdn is not None:
             self._cdn.close()
 
-    def _forget_miss(self, result_id: str) -> None:
+    def _forget_miss(self, whole: str) -> None:
         try:
             for edge in self.edges:
                 deadline = time.monotonic() + self._timeout
                 with contextlib.suppress(urllib3.exceptions.HTTPError, TimeoutError):
                     for entry in ENTRIES:
-                        address = f"{result_id}{entry}"
-                        if self._ask("HEAD", f"{edge}/stored/{address}", deadline).status == 404:
-                            self._ask("DELETE", f"{edge}/purge/{address}", deadline)
+                        if self._ask("HEAD", f"{edge}/stored/{whole}{entry}", deadline).status == 404:
+                            self._ask("DELETE", f"{edge}/purge/{whole}{entry}", deadline)
         finally:
             self._waiting.release()
 
@@ -199,6 +204,27 @@ class EdgePurger:
         if left <= 0:
             raise TimeoutError
         return self._http.request(method, url, timeout=urllib3.Timeout(total=left), redirect=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPurger:
+    """One tenant's part of what ``purger`` purges: whatever id is purged, nobody else's entry goes."""
+
+    purger: EdgePurger
+    tenant: str
+
+    def purge(self, result_id: str) -> None:
+        """See :meth:`EdgePurger.purge`."""
+        self.purger.purge(result_id, self.tenant)
+
+    def forget_miss(self, result_id: str) -> None:
+        """See :meth:`EdgePurger.forget_miss`."""
+        self.purger.forget_miss(result_id, self.tenant)
+
+
+def _entry(tenant: str, result_id: str) -> str:
+    """How an edge addresses what it holds of a result, less the rendering."""
+    return f"{tenant}/{result_id}" if tenant else result_id
 
 
 def _together(call: Callable[[_Asked], bool], asked: Sequence[_Asked]) -> list[bool]:

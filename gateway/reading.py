@@ -6,8 +6,10 @@ The same function runs beside the gateway and in a worker process, so both store
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -20,12 +22,12 @@ from gateway.identity import Options, perceptual_hash, pixel_digest
 from gateway.image import Document
 from gateway.matching import Fingerprint, fingerprint
 from gateway.matching.index import entry_key
-from gateway.matching.proof import encode_proof
+from gateway.matching.proof import EncodedImage, ProofError, encode_image, encode_proof
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
 from gateway.store.base import StoreError
 from gateway.thumbnail import thumbnail
 from worker.constraints import Constraints
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,11 @@ class PageReader(Protocol):
 
     engine: EngineFacts
 
-    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
-        """The text lines of ``page`` in reading order, within ``timeout`` seconds."""
+    def read(
+        self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints, found: Found | None = None
+    ) -> list[Line]:
+        """The text lines of ``page`` in reading order, within ``timeout`` seconds. ``found`` may be called before they
+        are read, by a reader that can tell, and must not raise."""
 
     def read_lines(
         self, page: np.ndarray, boxes: Sequence[Box], timeout: float, constraints: Constraints
@@ -106,20 +111,23 @@ def read_and_store(
     started = time.monotonic()
     document, options = task.document, task.options
     lines: list[PageLine] = []
+    keepsakes = _Keepsakes(task)
     for done, (number, page) in enumerate(zip(document.numbers, document.pages, strict=True)):
         progress(done, len(document.pages))
         left = timeout - (time.monotonic() - started)
         if left <= 0:
             raise ReadingTimedOut("The reading ran over its deadline; send fewer pages (`pages=`) or a smaller image.")
         lines += (
-            PageLine(line.text, line.score, line.box, number, line.reader)
-            for line in reader.read(page, options.layout, left, options.constraints)
+            PageLine(line.text, line.score, line.box, number, line.reader, line.characters)
+            for line in reader.read(
+                page, options.layout, left, options.constraints, keepsakes.prepare if done == 0 else None
+            )
         )
     elapsed = time.monotonic() - started
     now = time.time()
     expires_at = int(now) + ttl
 
-    proof, index_key = _what_a_match_needs(task, lines, expires_at)
+    proof = keepsakes.proof(lines)
     record = Record(
         id=task.result_id,
         lines=tuple(lines),
@@ -129,11 +137,11 @@ def read_and_store(
         processing_time_ms=elapsed * 1000,
         created_at=now,
         expires_at=expires_at,
-        index_key=index_key,
+        index_key=entry_key(task.result_id, task.look, expires_at) if proof is not None else "",
         options=options.digest(),
     )
     try:
-        archive.save_reading(record, thumbnail(document.pages[0]), proof, options)
+        archive.save_reading(record, keepsakes.thumbnail(), proof, options)
         if archive.was_deleted_since(task.result_id, task.asked_at):
             archive.delete(task.result_id)
             return Reading(record, stored=False)
@@ -153,11 +161,41 @@ def warm_up() -> None:
     thumbnail(page)
 
 
-def _what_a_match_needs(
-    task: ReadingTask, lines: Sequence[PageLine], expires_at: int
-) -> tuple[bytes | None, str]:
-    """The proof and the key of the nomination entry; neither for a document that nominates nothing."""
-    if not lines or task.look is None:
-        return None, ""
-    boxes = np.array([line.box for line in lines], np.float32)
-    return encode_proof(task.document.pages[0], boxes), entry_key(task.result_id, task.look, expires_at)
+class _Keepsakes:
+    """What is kept beside a document's record, of its first page. Most of it can be made while the lines are read, in a
+    thread of its own: who reads is not to wait for it."""
+
+    def __init__(self, task: ReadingTask) -> None:
+        self._task = task
+        self._page = task.document.pages[0]
+        self._thumbnail: bytes | None = None
+        self._image: EncodedImage | None = None
+        self._making: threading.Thread | None = None
+
+    def prepare(self, boxes: Sequence[Box]) -> None:
+        """Begin with what can be made when it is known where the lines are."""
+        if self._making is None:
+            self._making = threading.Thread(target=self._make, args=(boxes,), name="keepsakes", daemon=True)
+            self._making.start()
+
+    def _make(self, boxes: Sequence[Box]) -> None:
+        self._thumbnail = thumbnail(self._page)
+        if boxes and self._task.look is not None:
+            with suppress(ProofError):  # then so does proof()
+                self._image = encode_image(self._page, np.array(boxes, np.float32))
+
+    def thumbnail(self) -> bytes:
+        """WebP bytes."""
+        self._wait()
+        return self._thumbnail or thumbnail(self._page)
+
+    def proof(self, lines: Sequence[PageLine]) -> bytes | None:
+        """What verifies a copy; ``None`` for a document that nominates nothing."""
+        if not lines or self._task.look is None:
+            return None
+        self._wait()
+        return encode_proof(self._page, np.array([line.box for line in lines], np.float32), self._image)
+
+    def _wait(self) -> None:
+        if self._making is not None:
+            self._making.join()

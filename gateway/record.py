@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from worker.types import Character, characters_from
+
 RECORD_VERSION = 1
 
 MatchKind = Literal["none", "exact", "pixels", "near", "partial"]
@@ -26,7 +28,7 @@ class PageLine:
     """One text line. ``box``: four corners clockwise from the text's top-left, pixels of the upright page.
 
     ``score``: confidence of the whole line in 0..1. ``page``: 1-based number in the upload. ``reader``: which
-    recogniser's reading it is.
+    recogniser's reading it is. ``characters``: those of ``text``, where they were asked for.
     """
 
     text: str
@@ -34,6 +36,7 @@ class PageLine:
     box: tuple[Point, ...]
     page: int = 1
     reader: str = "crnn"
+    characters: tuple[Character, ...] = ()
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -126,6 +129,9 @@ class Record:
         fields = asdict(self)
         if not self.options:  # as before there was such a field, so that older gateways beside this one can read it
             del fields["options"]
+        for line in fields["lines"]:
+            if not line["characters"]:  # for the same reason, and most lines have none
+                del line["characters"]
         return json.dumps({"version": RECORD_VERSION, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
@@ -136,7 +142,13 @@ class Record:
             if fields.pop("version") != RECORD_VERSION:
                 raise RecordError("another record version")
             lines = tuple(
-                PageLine(**line | {"box": tuple((x, y) for x, y in line["box"])})
+                PageLine(
+                    **line
+                    | {
+                        "box": tuple((x, y) for x, y in line["box"]),
+                        "characters": characters_from(line.get("characters", ())),
+                    }
+                )
                 for line in fields.pop("lines")
             )
             image = fields.pop("image")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.fields import Field, fields_of
-from gateway.record import Match, PageLine, Record
+from gateway.record import Match, PageLine, Point, Record
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -45,16 +45,7 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         "id": record.id,
         "success": True,
         "text": text,
-        "lines": [
-            {
-                "text": line.text,
-                "score": round(line.score, 4),
-                "box": _points(line),
-                "page": line.page,
-                "reader": line.reader,
-            }
-            for line in lines
-        ],
+        "lines": [_line(line) for line in lines],
         "boxes": [[round(value, 1) for value in line.bounds] for line in lines],
         "scores": [round(line.score, 4) for line in lines],
         "confidence": round(confidence(lines), 4),
@@ -81,6 +72,29 @@ def answer(record: Record, lines: tuple[PageLine, ...], match: Match) -> dict[st
         "expires_at": timestamp(record.expires_at),
         "thumbnail": f"/results/{record.id}/thumbnail.webp",
     } | ({"fields": fields} if fields else {})
+
+
+def _line(line: PageLine) -> dict[str, Any]:
+    said = {
+        "text": line.text,
+        "score": round(line.score, 4),
+        "box": _points(line),
+        "page": line.page,
+        "reader": line.reader,
+    }
+    if line.characters:
+        said["characters"] = [
+            {
+                "text": character.text,
+                "score": round(character.score, 4),
+                "span": [character.start, character.end],
+                "alternatives": [
+                    {"text": text, "score": round(score, 4)} for text, score in character.alternatives
+                ],
+            }
+            for character in line.characters
+        ]
+    return said
 
 
 def confidence(lines: Sequence[PageLine]) -> float:
@@ -145,7 +159,8 @@ def _is_number(text: str) -> bool:
 
 
 def _hocr(lines: tuple[PageLine, ...], page_sizes: tuple[tuple[int, int, int], ...]) -> str:
-    """hOCR 1.2: one ``ocr_page`` a page, one ``ocr_line`` a line, ``x_wconf`` in percent."""
+    """hOCR 1.2: one ``ocr_page`` a page, one ``ocr_line`` a line, one ``ocrx_cinfo`` a character where they are told;
+    ``x_wconf`` and ``x_confs`` in percent."""
     body = []
     for page, width, height in page_sizes:
         title = f"bbox 0 0 {width} {height}; ppageno {page - 1}"
@@ -155,13 +170,30 @@ def _hocr(lines: tuple[PageLine, ...], page_sizes: tuple[tuple[int, int, int], .
             body.append(
                 f'<span class="ocr_line" id="line_{page}_{number}" title="bbox {x1} {y1} {x2} {y2}">'
                 f'<span class="ocrx_word" title="bbox {x1} {y1} {x2} {y2}; x_wconf {round(line.score * 100)}">'
-                f"{html.escape(line.text)}</span></span>"
+                f"{_hocr_characters(line) or html.escape(line.text)}</span></span>"
             )
         body.append("</div>")
     head = (
         '<meta charset="utf-8"/><title>hOCR</title><meta name="ocr-system" content="ocr-gateway"/>'
-        '<meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word"/>'
+        '<meta name="ocr-capabilities" content="ocr_page ocr_line ocrx_word ocrx_cinfo"/>'
     )
     content = "\n".join(body)
     tag = language(_text(lines))
     return f'<!DOCTYPE html>\n<html lang="{tag}"><head>{head}</head><body>\n{content}\n</body></html>\n'
+
+
+def _hocr_characters(line: PageLine) -> str:
+    (left, top), (right, up), (far, bottom), (near, low) = line.box
+
+    def along(share: float) -> tuple[Point, Point]:
+        """Where the line's upper and lower edge are after that share of its length."""
+        upper = left + share * (right - left), top + share * (up - top)
+        return upper, (near + share * (far - near), low + share * (bottom - low))
+
+    marked = []
+    for character in line.characters:
+        corners = (*along(character.start), *along(character.end))
+        xs, ys = [round(x) for x, _ in corners], [round(y) for _, y in corners]
+        title = f"x_bboxes {min(xs)} {min(ys)} {max(xs)} {max(ys)}; x_confs {round(character.score * 100)}"
+        marked.append(f'<span class="ocrx_cinfo" title="{title}">{html.escape(character.text)}</span>')
+    return "".join(marked)

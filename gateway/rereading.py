@@ -73,4 +73,6 @@ def settle(
 
 
 def _as_read(line: PageLine, reading: LineReading) -> PageLine:
-    return replace(line, text=reading.text, score=reading.score, reader=reading.reader)
+    return replace(
+        line, text=reading.text, score=reading.score, reader=reading.reader, characters=reading.characters
+    )

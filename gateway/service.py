@@ -22,7 +22,7 @@ from gateway.image import ImageLimits, PageRange, decode
 from gateway.metrics import Metrics
 from gateway.near import NearMatcher
 from gateway.nomination import Nominator
-from gateway.purge import EdgePurger, PurgeFailed
+from gateway.purge import EdgePurger, PurgeFailed, TenantPurger
 from gateway.readers.base import Readings, no_progress
 from gateway.reading import Progress, ReadingTask, image_facts
 from gateway.record import Match, PageLine, Record
@@ -67,7 +67,7 @@ class Service:
         archive: Archive,
         readings: Readings,
         nominator: Nominator,
-        purger: EdgePurger,
+        purger: EdgePurger | TenantPurger,
         metrics: Metrics,
         limits: ImageLimits,
         *,
@@ -80,8 +80,8 @@ class Service:
         """``near``: matches copies by their look; without it none are. ``shadow``: checks such answers afterwards.
         ``at_once``: uploads that may be decoded, matched or read at the same time; more are refused, so that known
         documents are answered however many unknown ones come. ``admissions``: what counts them, where several services
-        share one limit. ``tenant``: whose service it is, in key mode; archive, readings and nominator are then its
-        own."""
+        share one limit. ``tenant``: whose service it is, in key mode; archive, readings, nominator and purger are
+        then its own."""
         self._archive = archive
         self._readings = readings
         self._nominator = nominator

@@ -154,7 +154,7 @@ def read_document(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise KeysError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         # Without the parser's message and chain: both hold the text.
         raise KeysError(f"{path} is not JSON") from None
 
@@ -175,10 +175,11 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
-def _signature(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does: a rename brings another inode, an edit another time or size."""
+def _signature(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes when the file does: a rename brings another inode, an edit another time or size, and leave to read
+    it another time of change (``ctime``) alone."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

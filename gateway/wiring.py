@@ -119,7 +119,7 @@ def assemble(settings: Settings) -> Parts:
             archive,
             readings,
             nominator,
-            purger,
+            purger.within(tenant.name if tenant else ""),
             metrics,
             image_limits(settings),
             near=matcher if settings.match == "near" else None,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from gateway.config import load_settings
 from gateway.store.base import StoreError
 from gateway.store.s3 import connect, ensure_bucket
+
+# A server that has just started may answer for a while without knowing a bucket that it has just made.
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
 
 
 def main() -> int:
@@ -15,13 +20,19 @@ def main() -> int:
     if settings.s3_bucket is None:
         print("OCR_S3_BUCKET is not set", file=sys.stderr)
         return 2
-    try:
-        ensure_bucket(connect(settings), settings.s3_bucket, settings.s3_prefix, region=settings.s3_region)
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"bucket {settings.s3_bucket} is there")
-    return 0
+    client = connect(settings)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            ensure_bucket(client, settings.s3_bucket, settings.s3_prefix, region=settings.s3_region)
+        except StoreError as error:
+            if time.monotonic() > deadline:
+                print(error, file=sys.stderr)
+                return 1
+            time.sleep(PAUSE_SECONDS)
+        else:
+            print(f"bucket {settings.s3_bucket} is there")
+            return 0
 
 
 if __name__ == "__main__":

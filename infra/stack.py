@@ -16,129 +16,30 @@ import re
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import redis
 import yaml
 from compose_file import ComposeError, chosen, interpolate, required_variables, seconds
+from places import INFRA, Places, free_ports
+from program import Program
 
-INFRA = Path(__file__).resolve().parent
 COMPOSE = INFRA / "compose.yaml"
 
 HEALTHY_SECONDS = 120.0
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0  # Docker's, where the file says nothing
 
-# SeaweedFS tells all it does at its information level.
-_CHATTER = re.compile(rb"I\d{4} \d\d:\d\d:\d\d")
-
 
 class StackError(RuntimeError):
     """The stack could not be started, or did not stay up."""
-
-
-def free_ports(count: int) -> list[int]:
-    """``count`` different loopback ports that nothing listens on now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-@dataclass
-class Places:
-    """Where things are here instead of in the containers: ports, folders, programs."""
-
-    folder: Path
-    ports: dict[str, int]  # "edge:8080" -> a loopback port
-
-    def localise(self, text: str, service: str, mounts: Mapping[str, str]) -> str:
-        """``text`` of ``service`` with its addresses and mounted folders replaced."""
-        for address, port in self.ports.items():
-            name, _, inner = address.partition(":")
-            spellings = [address] + ([f"0.0.0.0:{inner}", f"127.0.0.1:{inner}"] if name == service else [])
-            for spelling in spellings:
-                text = re.sub(rf"(?<![\w.-]){re.escape(spelling)}(?!\d)", f"127.0.0.1:{port}", text)
-        for inside, outside in mounts.items():
-            text = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w.-])", outside, text)
-        return text
-
-    def mounts(self, service: Mapping[str, Any]) -> dict[str, str]:
-        """Container path to path here, for the volumes and files that ``service`` mounts."""
-        found = {}
-        for volume in service.get("volumes", ()):
-            source, inside, *_ = volume.split(":")
-            outside = INFRA / source if source.startswith(".") else self.folder / source
-            if not source.startswith("."):
-                outside.mkdir(parents=True, exist_ok=True)
-            found[inside] = str(outside.resolve())
-        return found
-
-
-@dataclass
-class Program:
-    """One process of a service."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str]
-    folder: Path
-    grace: float
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    _follower: threading.Thread | None = field(default=None, init=False)
-
-    def start(self, say: Callable[[str, str], None]) -> None:
-        guard = shutil.which("setpriv")
-        # Should this process be killed, its programs end too.
-        prefix = [guard, "--pdeathsig", "TERM", "--"] if guard else []
-        self.process = subprocess.Popen(
-            [*prefix, *self.command],
-            env=self.environment,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # a terminal's ^C is for this process, which stops them in order
-        )
-        self._follower = threading.Thread(
-            target=self._follow, args=(self.process, say), name=f"log {self.name}", daemon=True
-        )
-        self._follower.start()
-
-    def _follow(self, process: subprocess.Popen[bytes], say: Callable[[str, str], None]) -> None:
-        assert process.stdout is not None
-        with process.stdout:
-            for line in process.stdout:
-                if not _CHATTER.match(line):
-                    say(self.name, line.decode("utf-8", "replace").rstrip())
-
-    def status(self) -> int | None:
-        assert self.process is not None
-        return self.process.poll()
-
-    def stop(self) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(self.grace)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
-        if self._follower is not None:
-            self._follower.join(2)
 
 
 class Stack:

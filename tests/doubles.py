@@ -27,7 +27,7 @@ from gateway.store.journal import NoJournal
 from gateway.tenancy import Services
 from gateway.tenants import Tenants
 from worker.constraints import UNCONSTRAINED, Constraints
-from worker.types import Line, LineReading
+from worker.types import Found, Line, LineReading
 
 ROWS = (
     "INVOICE 2026-{number:04d}",
@@ -94,11 +94,16 @@ class ScriptedReader:
         self.known[pixel_digest([drawing.page])] = drawing.lines
         return drawing
 
-    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
+    def read(
+        self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints, found: Found | None = None
+    ) -> list[Line]:
         self.reads += 1
         self.constraints = constraints
         self.on_read()
-        return list(self.known.get(pixel_digest([page]), ()))
+        lines = list(self.known.get(pixel_digest([page]), ()))
+        if found:
+            found([line.box for line in lines])
+        return lines
 
     def read_lines(self, page: np.ndarray, boxes, timeout: float, constraints: Constraints) -> list[LineReading]:
         self.rereads += len(boxes)
@@ -173,7 +178,14 @@ def build_services(gateway: Gateway, tenants: Tenants) -> Services:
         limits = ImageLimits(20_000_000, 20, 150)
         near = NearMatcher(archive, readings, nominator, gateway.metrics)
         return Service(
-            archive, readings, nominator, gateway.purger, gateway.metrics, limits, near=near, tenant=tenant
+            archive,
+            readings,
+            nominator,
+            gateway.purger.within(tenant.name),
+            gateway.metrics,
+            limits,
+            near=near,
+            tenant=tenant,
         )
 
     services = Services(

@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,8 @@ import boto3
 import redis
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.places import free_ports
 
 _START_ATTEMPTS = 3
 _REDIS_READY_SECONDS = 10.0
@@ -53,15 +54,6 @@ class HttpDouble:
 
 class ServerFailed(RuntimeError):
     """The server ended, or did not answer in time; the message has the end of its log."""
-
-
-def free_ports(count: int) -> list[int]:
-    """``count`` different loopback ports that nothing listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in sockets]
 
 
 class Process:

@@ -20,6 +20,7 @@ import numpy as np
 from worker import memory
 from worker.channel import Channel, ChannelClosed
 from worker.constraints import Constraints
+from worker.types import Found, Line, LineReading
 
 if TYPE_CHECKING:
     from worker.page import PageReader
@@ -54,23 +55,28 @@ def serve(channel: Channel) -> None:
     while True:
         request, page = channel.receive()
         channel.send({"begun": True})
-        answer = _answer(reader, request, page)
+        answer = _answer(reader, request, page, lambda boxes: channel.send({"found": boxes}))
         del page
         memory.release()
         channel.send(answer | {"resident": memory.resident()})
 
 
-def _answer(reader: PageReader, request: dict[str, Any], page: np.ndarray) -> dict[str, Any]:
+def _answer(reader: PageReader, request: dict[str, Any], page: np.ndarray, found: Found) -> dict[str, Any]:
     try:
-        constraints = Constraints(request["charset"], tuple(request["lexicon"]))
+        wishes = {name: request[name] for name in ("charset", "pattern", "characters")}
+        constraints = Constraints(lexicon=tuple(request["lexicon"]), **wishes)
         if request["boxes"] is None:
-            lines = reader.read(page, request["layout"], constraints)
-            return {"lines": [(line.text, float(line.score), line.reader, line.box) for line in lines]}
+            lines = reader.read(page, request["layout"], constraints, found if request["announce"] else None)
+            return {"lines": [(*_said(line), line.box) for line in lines]}
         readings = reader.read_lines(page, request["boxes"], constraints)
-        return {"lines": [(reading.text, float(reading.score), reading.reader) for reading in readings]}
+        return {"lines": [_said(reading) for reading in readings]}
     except Exception as error:
         # Only the name: a message could quote the document.
         return {"error": type(error).__name__}
+
+
+def _said(reading: LineReading | Line) -> tuple[Any, ...]:
+    return reading.text, float(reading.score), reading.reader, reading.characters
 
 
 def warm_up(reader: PageReader) -> None:

@@ -1,16 +1,17 @@
-"""What whoever asks knows about a text before it is read: its characters, and words that it may hold.
+"""What whoever asks knows about a text before it is read: its characters, words that it may hold, what lines look like.
 
-Both are plain text in one canonical form, so that equal wishes are equal strings; ids are made of them.
+All are plain text in one canonical form, so that equal wishes are equal strings; ids are made of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from worker.charset import FULL_WIDTH, ascii_printable
+from worker.pattern import Pattern
 
 if TYPE_CHECKING:
     from worker.types import LineReading
@@ -22,7 +23,7 @@ MOST_ASKED_CHARACTERS = 320
 the first line of a request to some four thousand."""
 SHORTEST_WORD, LONGEST_WORD = 2, 64
 MOST_ODDS = 10.0
-"""How much less likely than the likeliest a character may be that a lexicon asks for."""
+"""How much less likely than the likeliest a character may be that a lexicon or a pattern asks for."""
 DOUBTFUL = MOST_ODDS / (MOST_ODDS + 1)
 """In a line with a score above that, no other character is within :data:`MOST_ODDS`."""
 
@@ -88,18 +89,34 @@ def check_word(word: str) -> None:
         raise ValueError(f"a word has {SHORTEST_WORD} to {LONGEST_WORD} printable characters")
 
 
+def parse_pattern(text: str) -> str:
+    """``text``, which stands for itself. Raises ``ValueError`` with a sentence about what is wrong with it."""
+    compiled(text)
+    return text
+
+
+@lru_cache(8)
+def compiled(pattern: str) -> Pattern:
+    """The pattern that ``pattern`` says."""
+    return Pattern(pattern)
+
+
 @dataclass(frozen=True)
 class Constraints:
     """``charset``: in the form of :func:`parse_charset`; empty for any character. ``lexicon``: words to prefer.
+    ``pattern``: a :class:`worker.pattern.Pattern` that lines may follow; empty for none. ``characters``: whether
+    readings tell of each character; it constrains nothing.
 
     Small and picklable. White space is never ruled out: it says nothing, and without it words would run together.
     """
 
     charset: str = ""
     lexicon: tuple[str, ...] = ()
+    pattern: str = ""
+    characters: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.charset or self.lexicon)
+        return bool(self.charset or self.lexicon or self.pattern or self.characters)
 
     @cached_property
     def allowed(self) -> frozenset[str] | None:
@@ -115,14 +132,20 @@ class Constraints:
         return allowed is None or all(character in allowed or character.isspace() for character in text)
 
     def may_change(self, reading: LineReading) -> bool:
-        """Whether a line might read otherwise under these constraints than without any."""
-        return not self.allows(reading.text) or (bool(self.lexicon) and reading.score < DOUBTFUL)
+        """Whether a line's reading might be another under these constraints than without any."""
+        preferred = bool(self.lexicon) or not self.follows(reading.text)
+        return self.characters or not self.allows(reading.text) or (preferred and reading.score < DOUBTFUL)
+
+    def follows(self, text: str) -> bool:
+        """Whether ``text`` follows the pattern, if there is one."""
+        return not self.pattern or compiled(self.pattern).matches(text)
 
     def with_defaults(self, defaults: Constraints) -> Constraints:
         """These, and what ``defaults`` say where these say nothing; words of both are preferred."""
         if not defaults:
             return self
-        return Constraints(self.charset or defaults.charset, tuple(sorted({*self.lexicon, *defaults.lexicon})))
+        words = tuple(sorted({*self.lexicon, *defaults.lexicon}))
+        return Constraints(self.charset or defaults.charset, words, self.pattern or defaults.pattern, self.characters)
 
 
 UNCONSTRAINED = Constraints()

@@ -27,16 +27,16 @@ class Decoded:
     probabilities: list[float] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
 
+    def trimmed(self, charset: Charset) -> Decoded:
+        """Without white space at the ends."""
+        seen = [number for number, character in enumerate(charset.decode(self.indices)) if not character.isspace()]
+        kept = slice(seen[0], seen[-1] + 1) if seen else slice(0)
+        return Decoded(self.indices[kept], self.probabilities[kept], self.steps[kept])
+
     def reading(self, charset: Charset) -> LineReading:
         """The text, white space at its ends dropped, and the minimum of the characters' probabilities."""
-        kept = list(zip(charset.decode(self.indices), self.probabilities, strict=True))
-        while kept and kept[0][0].isspace():
-            kept.pop(0)
-        while kept and kept[-1][0].isspace():
-            kept.pop()
-        if not kept:
-            return LineReading("", 0.0)
-        return LineReading("".join(character for character, _ in kept), min(score for _, score in kept))
+        kept = self.trimmed(charset)
+        return LineReading(charset.decode(kept.indices), min(kept.probabilities, default=0.0))
 
 
 def greedy(best: np.ndarray, probability: np.ndarray) -> Decoded:
@@ -102,14 +102,16 @@ def greedy_within(best: np.ndarray, allowed: np.ndarray, probability: np.ndarray
 
 def separated(
     best: np.ndarray, allowed: np.ndarray, classes: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``classes`` and ``values`` (as :func:`likely` gives them) with a step for a blank alone between any two
-    characters of the best path that only their substitutes make equal; see :func:`greedy_within`."""
+    characters of the best path that only their substitutes make equal; see :func:`greedy_within`. Also which step each
+    has been (T',)."""
     said = (best[1:] != BLANK) & (best[:-1] != BLANK) & (allowed[1:] != BLANK)
     places = np.flatnonzero(said & (allowed[1:] == allowed[:-1]) & (best[1:] != best[:-1])) + 1
     certain = np.full(values.shape[1], -np.inf, np.float32)
     certain[0] = 0.0
-    return np.insert(classes, places, BLANK, 0), np.insert(values, places, certain, 0)
+    steps = np.insert(np.arange(len(best)), places, places)
+    return np.insert(classes, places, BLANK, 0), np.insert(values, places, certain, 0), steps
 
 
 def restrict(log_probs: np.ndarray, allowed: Collection[int]) -> np.ndarray:

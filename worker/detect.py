@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 
 from worker.package_weights import DETECTOR, weights_path
+from worker.session import options
 
 # Sides of the network's input are multiples of this: of 32 because it halves five times, of 64 so that pages of
 # many sizes share few input shapes (ONNX Runtime keeps a memory plan for each).
@@ -52,17 +53,11 @@ class TextDetector:
 
     def __init__(self, threads: int = 1, settings: DetectorSettings | None = None, weights: Path | None = None) -> None:
         self.settings = settings or DetectorSettings()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # ONNX Runtime's arena is fast, but would keep the largest page's memory for ever: it shrinks after each run.
         self._shrinking = onnxruntime.RunOptions()
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session = onnxruntime.InferenceSession(
-            str(weights or weights_path(DETECTOR)), options, providers=["CPUExecutionProvider"]
+            str(weights or weights_path(DETECTOR)), options(threads), providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name

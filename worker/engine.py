@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from worker.charset import Charset
+from worker.session import line_session
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -42,20 +43,10 @@ def default_weights() -> Path:
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU. Thread counts are the session's own; nothing is pinned, nothing spins."""
+    """ONNX Runtime on the CPU."""
 
     def __init__(self, weights: Path, threads: int = 1) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # A memory pattern is kept for every shape, and widths make many. The arena stays: inputs are bounded, so it
-        # stops growing after the widest batch, and without it a third of the time goes into mapping pages.
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        self._session = line_session(weights, threads)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.revision, self.charset, self.height, self.step = _described(metadata, weights)
 

@@ -12,7 +12,7 @@ from worker.constraints import UNCONSTRAINED, Constraints
 from worker.crops import crop_line, is_tall, text_band
 from worker.order import reading_order
 from worker.turning import MARGIN, page_turn, turned
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading
 
 Layout = Literal["auto", "line"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -62,7 +62,11 @@ class PageReader:
         self._defaults = defaults
 
     def read(
-        self, page: np.ndarray, layout: Layout = "auto", constraints: Constraints = UNCONSTRAINED
+        self,
+        page: np.ndarray,
+        layout: Layout = "auto",
+        constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
         """The page's text lines in reading order; lines that read as nothing are left out.
 
@@ -78,12 +82,17 @@ class PageReader:
             quads = np.array([[(0, top), (width, top), (width, bottom), (0, bottom)]], np.float32)
         else:
             quads = self._detector.detect(page)
-            quads = turned(quads, page_turn(page, quads, self._recognizer))
-            quads = quads[reading_order(quads)]
         # A tenth of a pixel is what a box is stored with; reading just that keeps readings repeatable.
-        best = self._read(page, [np.array(_box(quad), np.float32) for quad in quads], constraints)
+        quads = np.array([_box(quad) for quad in quads], np.float32).reshape(-1, 4, 2)
+        attempts = _Attempts(page, self._recognizer)
+        if layout == "auto":
+            quads = turned(quads, page_turn(quads, attempts.readings))
+            quads = quads[reading_order(quads)]
+        if found:
+            found([_box(quad) for quad in quads])
+        best = self._read(attempts, quads, constraints)
         return [
-            Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader)
+            Line(each.reading.text, each.reading.score, _box(each.quad), each.reading.reader, each.reading.characters)
             for each in best
             if each.reading.text.strip()
         ]
@@ -99,9 +108,9 @@ class PageReader:
         quads = [np.array(box, np.float32) for box in boxes]
         if not all(quad.shape == (4, 2) and np.isfinite(quad).all() for quad in quads):
             raise ValueError("a box has four finite corners (x, y)")
-        return [each.reading for each in self._read(page, quads, constraints)]
+        return [each.reading for each in self._read(_Attempts(page, self._recognizer), quads, constraints)]
 
-    def _read(self, page: np.ndarray, quads: Sequence[np.ndarray], constraints: Constraints) -> list[_Attempt]:
+    def _read(self, attempts: _Attempts, quads: Sequence[np.ndarray], constraints: Constraints) -> list[_Attempt]:
         """The best attempt at each quad; its own quad begins at the corner that the text begins at.
 
         A tall box is read in three directions, as it may be one narrow character or a line that runs down or up; one
@@ -109,9 +118,9 @@ class PageReader:
         a line runs does not depend on the constraints: digits alone read as surely on their head.
         """
         constraints = constraints.with_defaults(self._defaults)
-        best = self._attempt(page, quads)
+        best = attempts.at(quads)
         ways = [(number, quarters) for number, first in enumerate(best) for quarters in first.other_ways()]
-        others = self._attempt(page, [turned(quads[number], quarters) for number, quarters in ways])
+        others = attempts.at([turned(quads[number], quarters) for number, quarters in ways])
         for (number, quarters), other in zip(ways, others, strict=True):
             so_far = best[number].reading
             if _is_on_its_head(so_far, other.reading) if quarters == 2 else other.reading.score > so_far.score:
@@ -127,10 +136,6 @@ class PageReader:
             best = [replace(each, reading=reading) for each, reading in zip(best, readings, strict=True)]
         return best
 
-    def _attempt(self, page: np.ndarray, quads: Sequence[np.ndarray]) -> list[_Attempt]:
-        crops = [crop_line(page, quad) for quad in quads]
-        return [_Attempt(*each) for each in zip(quads, crops, self._recognizer.recognise(crops), strict=True)]
-
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
@@ -143,6 +148,28 @@ class _Attempt:
         if is_tall(self.crop):
             return 1, 3
         return (2,) if self.reading.score < BAD else ()
+
+
+class _Attempts:
+    """Reads lines of one page without constraints; what was read before is not read again."""
+
+    def __init__(self, page: np.ndarray, recognizer: Recognizer) -> None:
+        self._page = page
+        self._recognizer = recognizer
+        self._made: dict[bytes, _Attempt] = {}
+
+    def at(self, quads: Sequence[np.ndarray]) -> list[_Attempt]:
+        """One each, in their order; float32 ``(4, 2)``."""
+        new = {key: quad for quad in quads if (key := quad.tobytes()) not in self._made}
+        crops = [crop_line(self._page, quad) for quad in new.values()]
+        readings = self._recognizer.recognise(crops)
+        for (key, quad), crop, reading in zip(new.items(), crops, readings, strict=True):
+            self._made[key] = _Attempt(quad, crop, reading)
+        return [self._made[quad.tobytes()] for quad in quads]
+
+    def readings(self, quads: Sequence[np.ndarray]) -> list[LineReading]:
+        """Of each, in their order."""
+        return [attempt.reading for attempt in self.at(quads)]
 
 
 def _is_on_its_head(upright: LineReading, turned_over: LineReading) -> bool:

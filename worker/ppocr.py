@@ -16,6 +16,7 @@ from worker.charset import Charset
 from worker.package_weights import SECOND_READER, weights_path
 from worker.preprocess import Preprocess
 from worker.recognise import LineRecognizer
+from worker.session import line_session
 
 MINIMUM_WIDTH = 160
 """Pixels that a shorter line is padded to; with PaddleOCR's 320 it takes half as long again and reads no better."""
@@ -24,30 +25,19 @@ _CHANNELS = 3
 
 def line_recognizer(threads: int = 1) -> LineRecognizer:
     """Reads line crops with PP-OCRv6 small. Raises ``FileNotFoundError`` without its weights."""
-    engine = PpocrEngine(threads)
-    return LineRecognizer(engine, Preprocess(height=engine.height, minimum_width=MINIMUM_WIDTH))
+    preprocess = Preprocess(height=PpocrEngine.height, minimum_width=MINIMUM_WIDTH)
+    return LineRecognizer(PpocrEngine(), preprocess, threads=threads)
 
 
 class PpocrEngine:
-    """Calls are thread-safe and leave nothing behind."""
+    """One thread a call. Calls are thread-safe and leave nothing behind."""
 
     height = 48
     step = 8
 
-    def __init__(self, threads: int = 1, weights: Path | None = None) -> None:
-        import onnxruntime
-
-        if threads < 1:
-            raise ValueError("an engine needs at least one thread")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        options.enable_mem_pattern = False  # one is kept for every shape, and widths make many
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    def __init__(self, weights: Path | None = None) -> None:
         self._weights = weights or weights_path(SECOND_READER)
-        self._session = onnxruntime.InferenceSession(str(self._weights), options, providers=["CPUExecutionProvider"])
+        self._session = line_session(self._weights)
         listed = self._session.get_modelmeta().custom_metadata_map.get("character")
         if listed is None:
             raise ValueError(f"{self._weights.name} is no recogniser of this kind: it lists no characters")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from worker.constraints import UNCONSTRAINED, Constraints
 from worker.errors import ReaderBusy, ReaderError, ReaderFailed, ReaderTimeout
 from worker.reader import ReaderSpec
 from worker.spawn import ReaderProcess, Spec
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading, characters_from
 
 if TYPE_CHECKING:
     from worker.page import Layout
@@ -122,16 +123,19 @@ class ReaderPool:
         layout: Layout = "auto",
         timeout: float = 60.0,
         constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
         """The lines of a uint8 RGB page ``(h, w, 3)``, as :meth:`worker.page.PageReader.read` gives them.
 
-        ``timeout`` is in seconds and includes waiting for a process. Raises :class:`ReaderBusy`,
-        :class:`ReaderTimeout` or :class:`ReaderFailed`.
+        ``timeout`` is in seconds and includes waiting for a process. ``found`` is called in this thread while the
+        lines are read, and again when the process ended over it; the process is kept until it returns, and it raises
+        nothing. Raises :class:`ReaderBusy`, :class:`ReaderTimeout` or :class:`ReaderFailed`.
         """
-        answer = self._call({"layout": layout, "boxes": None}, page, timeout, constraints)
+        request = {"layout": layout, "boxes": None, "announce": found is not None}
+        answer = self._call(request, page, timeout, constraints, found)
         return [
-            Line(text, score, tuple((corner[0], corner[1]) for corner in box), reader)
-            for text, score, reader, box in answer["lines"]
+            Line(text, score, _box(corners), reader, characters_from(characters))
+            for text, score, reader, characters, corners in answer["lines"]
         ]
 
     def read_lines(
@@ -144,7 +148,7 @@ class ReaderPool:
         """Readings of just these boxes of a page, in their order; raises as :meth:`read`."""
         plain = [[(float(x), float(y)) for x, y in box] for box in boxes]
         answer = self._call({"boxes": plain}, page, timeout, constraints)
-        return [LineReading(*line) for line in answer["lines"]]
+        return [LineReading(*said, characters_from(characters)) for *said, characters in answer["lines"]]
 
     def close(self) -> None:
         """Ends all processes; calls that wait or run fail. Calling it again does nothing."""
@@ -159,11 +163,16 @@ class ReaderPool:
             keeper.join(timeout=10)
 
     def _call(
-        self, request: dict[str, Any], page: np.ndarray, timeout: float, constraints: Constraints
+        self,
+        request: dict[str, Any],
+        page: np.ndarray,
+        timeout: float,
+        constraints: Constraints,
+        found: Found | None = None,
     ) -> dict[str, Any]:
         if page.ndim != 3 or page.shape[2] != 3 or page.dtype != np.uint8 or not page.size:
             raise ValueError("a page is a uint8 array (height, width, 3) of at least one pixel")
-        request |= {"charset": constraints.charset, "lexicon": constraints.lexicon}
+        request |= asdict(constraints)
         deadline = time.monotonic() + timeout
         crashes = 0
         again = False
@@ -177,6 +186,9 @@ class ReaderPool:
                 process.channel.receive(deadline)
                 begun = True
                 answer, _ = process.channel.receive(deadline)
+                if found and "found" in answer:
+                    found([_box(corners) for corners in answer["found"]])
+                    answer, _ = process.channel.receive(deadline)
             except TimeoutError:
                 self._leave(process, started + timeout)
                 raise ReaderTimeout("the reading ran over its deadline") from None
@@ -357,3 +369,7 @@ class ReaderPool:
             turn = self._queue.popleft()
             turn.failure = failure
             turn.over.set()
+
+
+def _box(corners: list[list[float]]) -> Box:
+    return tuple((x, y) for x, y in corners)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 # Everything of this package that a reading passes through, and the libraries that do its arithmetic.
 _PIPELINE = (
-    "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py", "lexicon.py",
-    "order.py", "page.py", "ppocr.py", "preprocess.py", "reader.py", "recognise.py", "second_reader.py", "turning.py",
+    "characters.py", "charset.py", "constraints.py", "crnn.py", "crops.py", "ctc.py", "detect.py", "engine.py",
+    "decoder.py", "lexicon.py", "order.py", "page.py", "pattern.py", "pattern_syntax.py", "ppocr.py", "preprocess.py",
+    "reader.py", "recognise.py", "second_reader.py", "session.py", "turning.py",
 )  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr")
 
@@ -47,7 +48,7 @@ class ReaderSpec:
         from worker.recognise import LineRecognizer
 
         cv2.setNumThreads(self.threads)
-        recognizer = LineRecognizer(load_engine(self.engine, self.threads))
+        recognizer = LineRecognizer(load_engine(self.engine), threads=self.threads)
         return PageReader(TextDetector(self.threads), recognizer, self._reviewer(), self.constraints)
 
     def _reviewer(self) -> SecondOpinion | None:

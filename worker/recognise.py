@@ -1,8 +1,5 @@
 """Line crops to text: preprocess, batch by width, run the network, decode.
 
-Without constraints the best path is taken. With a character set it is the best path of the characters allowed; with a
-lexicon, doubtful lines are decoded by a beam search that prefers its words.
-
 A crop's reading depends on its own pixels only: it is padded to a width that its own width determines, whatever else
 is in the batch.
 """
@@ -11,16 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
-from worker.charset import look_alikes
-from worker.constraints import DOUBTFUL, MOST_ODDS, UNCONSTRAINED, Constraints
-from worker.ctc import align, beam_search, can_say, greedy, greedy_within, likely, restrict, separated, substitutes
+from worker.constraints import UNCONSTRAINED, Constraints
+from worker.decoder import Decoder, Path
 from worker.engine import Engine
-from worker.lexicon import Lexicon
 from worker.preprocess import Preprocess, to_batch
 from worker.types import LineReading
 
@@ -30,12 +25,6 @@ OVERLAP = 256
 """Pixels that two neighbouring windows share."""
 LONGEST = 12 * WINDOW
 """A strip beyond this (320 times as long as high) is no text line; it is squeezed, to bound time and memory."""
-RIVALS = 6
-"""Classes of a time step that a beam search looks at."""
-Path = tuple[np.ndarray, ...]
-"""Of each time step, the likeliest class and its probability, (T,) each. Under constraints the likeliest class,
-what is allowed in its place and the probability of that; then, with a lexicon, the likely classes that are allowed and
-their log-probabilities, (T, RIVALS) each."""
 
 
 def padded_width(width: int) -> int:
@@ -75,18 +64,21 @@ def stitch(left: np.ndarray, right: np.ndarray, shared: int) -> int:
 class LineRecognizer:
     """Reads text lines with an engine. Keeps nothing from one call to the next.
 
-    ``max_batch`` bounds the crops of one network call; wide crops go in smaller batches, so that a call sees about as
-    many pixels as ``max_batch`` crops of 320 pixels.
+    ``threads`` batches are read at a time: a network this small has too little to do in one call to share it among
+    threads. ``max_batch`` bounds the crops that all of them see, one a thread at least; wide crops go in smaller
+    batches, so that they see about as many pixels as ``max_batch`` crops of 320 pixels.
     """
 
-    def __init__(self, engine: Engine, preprocess: Preprocess | None = None, max_batch: int = 4) -> None:
-        if max_batch < 1:
-            raise ValueError("a batch holds at least one crop")
+    def __init__(
+        self, engine: Engine, preprocess: Preprocess | None = None, max_batch: int = 4, threads: int = 1
+    ) -> None:
+        if max_batch < 1 or threads < 1:
+            raise ValueError("a batch holds at least one crop, and at least one thread reads it")
         self._engine = engine
         self._preprocess = preprocess or Preprocess(height=engine.height)
-        self._max_batch = max_batch
-        self._allowed = lru_cache(8)(self._allowed_classes)
-        self._lexicon = lru_cache(8)(self._lexicon_of_classes)
+        self._max_batch = max(1, max_batch // threads)
+        self._each = map if threads == 1 else ThreadPoolExecutor(threads, "lines").map
+        self._decoder = Decoder(engine.charset)
 
     @property
     def revision(self) -> str:
@@ -108,66 +100,28 @@ class LineRecognizer:
             for part, (start, end) in enumerate(parts[-1]):
                 width = padded_width(max(end - start, self._preprocess.minimum_width))
                 buckets[width].append(((number, part), strip[:, start:end]))
+        batches = []
         for width, members in sorted(buckets.items()):
             size = max(1, min(self._max_batch, self._max_batch * 320 // width))
-            for begin in range(0, len(members), size):
-                batch = members[begin : begin + size]
-                found = self._paths(to_batch([strip for _, strip in batch], width), constraints)
-                for (key, strip), path in zip(batch, found, strict=True):
-                    steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
-                    paths[key] = tuple(each[:steps] for each in path)
-        return [self._decoded(self._join(number, spans, paths), constraints) for number, spans in enumerate(parts)]
+            batches += [(width, members[begin : begin + size]) for begin in range(0, len(members), size)]
+
+        def read(batch: tuple[int, list[tuple[tuple[int, int], np.ndarray]]]) -> list[Path]:
+            width, members = batch
+            return self._paths(to_batch([strip for _, strip in members], width), constraints)
+
+        for (_, members), found in zip(batches, self._each(read, batches), strict=True):
+            for (key, strip), path in zip(members, found, strict=True):
+                steps = min(len(path[0]), -(-strip.shape[1] // self._engine.step) + 1)
+                paths[key] = tuple(each[:steps] for each in path)
+        return [
+            self._decoder.reading(self._join(number, spans, paths), constraints, spans[-1][1] / self._engine.step)
+            for number, spans in enumerate(parts)
+        ]
 
     def _paths(self, batch: np.ndarray, constraints: Constraints) -> list[Path]:
         if not constraints:
             return list(zip(*self._engine.best(batch), strict=True))
-        paths: list[Path] = []
-        for log_probs in self._engine.run(batch):
-            best = log_probs.argmax(1)
-            path: Path = (best, best, np.exp(log_probs.max(1)))
-            if constraints.charset:
-                allowed, visible, alike = self._allowed(constraints.charset)
-                log_probs = restrict(log_probs, allowed)
-                path = best, *substitutes(log_probs, best, visible, alike)
-            paths.append((*path, *likely(log_probs, RIVALS, MOST_ODDS)) if constraints.lexicon else path)
-        return paths
-
-    def _decoded(self, path: Path, constraints: Constraints) -> LineReading:
-        charset = self._engine.charset
-        if not constraints:
-            return greedy(*path).reading(charset)
-        best, allowed, probability, *rivals = path
-        decoded = greedy_within(best, allowed, probability)
-        reading = decoded.reading(charset)
-        if not rivals or reading.score >= DOUBTFUL:
-            return reading
-        lexicon = self._lexicon(constraints.lexicon)
-        rivals = separated(best, allowed, *rivals)
-        if constraints.charset and not can_say(decoded.indices, *rivals):
-            return reading  # it has a look-alike that a blank is far likelier than, and would be dropped
-        text, _ = beam_search(*rivals, bias=lexicon)[0]
-        if lexicon.within(text) <= lexicon.within(decoded.indices):
-            return reading  # what the words do not change stays as it was read
-        return align(text, *rivals).reading(charset)
-
-    def _allowed_classes(
-        self, charset: str
-    ) -> tuple[tuple[int, ...], tuple[int, ...], dict[int, tuple[int, ...]]]:
-        """The classes that a character set allows, those among them that can be seen, and which of these look like
-        one that is not allowed."""
-        constraints, known = Constraints(charset), self._engine.charset
-        allowed = tuple(i for i, character in enumerate(known.characters, 1) if constraints.allows(character))
-        visible = tuple(index for index in allowed if not known.characters[index - 1].isspace())
-        alike = {}
-        for character, twins in look_alikes().items():
-            if character in known and not constraints.allows(character):
-                [index] = known.encode(character)
-                alike[index] = tuple(known.encode(filter(constraints.allows, known.known(twins))))
-        return allowed, visible, alike
-
-    def _lexicon_of_classes(self, words: tuple[str, ...]) -> Lexicon:
-        charset = self._engine.charset
-        return Lexicon(charset.encode(word) for word in words if charset.known(word) == word)
+        return [self._decoder.path(log_probs, constraints) for log_probs in self._engine.run(batch)]
 
     def _strip(self, crop: np.ndarray) -> np.ndarray:
         height, width = crop.shape[:2]

@@ -67,7 +67,9 @@ def better(first: LineReading, second: LineReading, margin: float = MARGIN) -> L
     """The reading that is likelier to be right, of a line that the first recogniser doubts."""
     if not second.text or second.score * margin < first.score:
         return first
-    return replace(second, text=in_the_source_forms(first.text, second.text), reader=SECOND_READER)
+    text = in_the_source_forms(first.text, second.text)
+    characters = tuple(each._replace(text=form) for each, form in zip(second.characters, text, strict=False))
+    return replace(second, text=text, reader=SECOND_READER, characters=characters)
 
 
 def in_the_source_forms(first: str, second: str) -> str:

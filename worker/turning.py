@@ -5,12 +5,10 @@ A recogniser reads a line that stands on its head with scores of .1 to .3, the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from worker.crops import crop_line
 from worker.types import LineReading
 
 # A line this many times as long as high says which way it runs; of those the longest vote, up to LONG_ENOUGH, beyond
@@ -25,10 +23,8 @@ SURE = 0.5
 MARGIN = 0.2
 
 
-class Recognizer(Protocol):
-    """Reads line crops (uint8 RGB), one reading each, in the order given."""
-
-    def recognise(self, crops: Sequence[np.ndarray]) -> list[LineReading]: ...
+Read = Callable[[Sequence[np.ndarray]], Sequence[LineReading]]
+"""Reads the lines in quads ``(4, 2)`` of a page, one reading each, in the order given."""
 
 
 def turned(quads: np.ndarray, quarters: int) -> np.ndarray:
@@ -37,11 +33,11 @@ def turned(quads: np.ndarray, quarters: int) -> np.ndarray:
     return np.roll(quads, -quarters, axis=-2)
 
 
-def page_turn(page: np.ndarray, quads: np.ndarray, recognizer: Recognizer) -> int:
+def page_turn(quads: np.ndarray, read: Read) -> int:
     """How the text of a page stands, in quarter turns clockwise: 0 to 3, as :func:`turned` wants it.
 
-    ``page`` is uint8 RGB ``(h, w, 3)``, ``quads`` float32 ``(n, 4, 2)``: corners clockwise from the top-left of the
-    page. 0 where the lines disagree or there are none.
+    ``quads`` are float32 ``(n, 4, 2)``: corners clockwise from the top-left of the page. 0 where the lines disagree or
+    there are none.
     """
     across = np.linalg.norm(quads[:, 1] - quads[:, 0], axis=1)
     down = np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1)
@@ -55,8 +51,7 @@ def page_turn(page: np.ndarray, quads: np.ndarray, recognizer: Recognizer) -> in
         return 0
 
     def scores(chosen: np.ndarray, quarters: int) -> np.ndarray:
-        crops = [crop_line(page, turned(quads[index], quarters)) for index in chosen]
-        return np.array([reading.score for reading in recognizer.recognise(crops)])
+        return np.array([reading.score for reading in read(list(turned(quads[chosen], quarters)))])
 
     if not mostly_tall and np.median(scores(voters[:FIRST_VOTERS], 0)) >= SURE:
         return 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -26,35 +27,21 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from benchmarks.edge import RENDER, free_ports, wait_until_up
+from infra.places import free_ports
+from tests.edge import running_edge
 
 HERE = Path(__file__).resolve().parent
 JS_MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 
 
-def start_edge(folder: Path, listen: int, admin: int, origin: int, js_module: str) -> subprocess.Popen[bytes]:
-    """nginx with the edge's configuration and the generic server in it."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "OCR_EDGE_LISTEN": f"127.0.0.1:{free_ports(1)[0]}",
-        "OCR_EDGE_ADMIN_LISTEN": f"127.0.0.1:{admin}",
-        "OCR_EDGE_DIR": str(folder),
-        "OCR_EDGE_ACCESS_LOG": str(folder / "access.log"),
-        "OCR_EDGE_ERROR_LOG": str(folder / "error.log"),
-    }
-    configuration = folder / "conf"
-    subprocess.run([sys.executable, RENDER, configuration], env=environment, check=True, stdout=subprocess.DEVNULL)
-    main = configuration / "nginx.conf"
-    main.write_text(f"load_module {js_module};\n{main.read_text()}")
+def add_generic(conf: Path, listen: int, origin: int) -> None:
+    """Add the server that caches anything, on ``listen``, to the edge's configuration."""
     generic = (HERE / "generic.conf").read_text()
-    for word, value in {"listen": f"127.0.0.1:{listen}", "origin": f"127.0.0.1:{origin}", "folder": folder}.items():
+    words = {"listen": f"127.0.0.1:{listen}", "origin": f"127.0.0.1:{origin}", "folder": conf.parent}
+    for word, value in words.items():
         generic = generic.replace(f"@{word}@", str(value))
-    (configuration / "servers" / "generic.conf").write_text(generic)
-    shutil.copy(HERE / "by_the_book.js", folder)
-    nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-    if nginx is None:
-        sys.exit("nginx is not installed")
-    return subprocess.Popen([nginx, "-p", configuration, "-c", main, "-g", "daemon off;"])
+    (conf / "servers" / "generic.conf").write_text(generic)
+    shutil.copy(HERE / "by_the_book.js", conf.parent)
 
 
 def main() -> int:
@@ -65,20 +52,19 @@ def main() -> int:
     parser.add_argument("--test", default="", help="one test only, with what was sent and answered")
     parser.add_argument("--goal", type=int, default=120, help="least number of required tests passed")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="edge-conformance-"))
-    folder.chmod(0o755)
-    listen, admin, origin = free_ports(3)
+    listen, origin = free_ports(2)
     settings = {"base": f"http://127.0.0.1:{listen}", "id": arguments.test, "port": str(origin), "protocol": "http"}
     environment = os.environ | {f"npm_package_config_{name}": value for name, value in settings.items()}
-    environment["npm_package_config_pidfile"] = str(folder / "origin.pid")
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-conformance-")))
+        environment["npm_package_config_pidfile"] = str(folder / "origin.pid")
         engine = ["node", "--no-warnings", "test-engine/server/server.mjs"]
         server = subprocess.Popen(engine, cwd=arguments.suite, env=environment, stdout=subprocess.DEVNULL)
         stack.callback(stop, server)
-        nginx = start_edge(folder, listen, admin, origin, arguments.js_module)
-        stack.callback(stop, nginx)
-        wait_until_up(f"http://127.0.0.1:{admin}/healthz", nginx)
+        generic = functools.partial(add_generic, listen=listen, origin=origin)
+        # The setting loads njs, which the generic server needs.
+        modules = {"OCR_EDGE_AGE": "on", "OCR_EDGE_JS_MODULE": arguments.js_module}
+        stack.enter_context(running_edge(f"127.0.0.1:{origin}", adapt=generic, **modules))
         wait_for_origin(origin)
         client = ["node", "--no-warnings", "test-engine/cli.mjs"]
         run = subprocess.run(client, cwd=arguments.suite, env=environment, capture_output=True, text=True, timeout=600)

@@ -167,7 +167,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     second = line_recognizer()
     if arguments.padding:
-        second = LineRecognizer(PpocrEngine(1), Preprocess(minimum_width=arguments.padding))
+        second = LineRecognizer(PpocrEngine(), Preprocess(minimum_width=arguments.padding))
     both, detector = Both(LineRecognizer(load_engine(threads=1)), second), TextDetector(1)
     lines = line_sets(arguments.eval, arguments.count) or generated(load_engine().charset, arguments.count)
     pages = page_sets(arguments.eval, arguments.pages) or {

@@ -25,6 +25,8 @@ HELP = "make, list and revoke API keys (OCR_API_KEYS_FILE)"
 
 SHOWN_DIGITS = 12
 
+_ACCESS_LIST = "system.posix_acl_access"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
@@ -112,14 +114,15 @@ def _all_keys(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @contextmanager
 def _edited(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's document, to be changed; written in one step, for its owner's eyes only unless it was otherwise."""
+    """The file's document, to be changed; written in one step, for its owner's eyes only unless it was otherwise.
+
+    Raises :class:`KeysError` when what is there cannot be used or replaced.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(f".{path.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        mode = 0o600
         document: dict[str, Any] = {"tenants": {}}
         if path.exists():
-            mode = stat.S_IMODE(path.stat().st_mode)
             document = read_document(path)
             KeyTable.from_document(document)
         before = json.dumps(document)
@@ -128,7 +131,9 @@ def _edited(path: Path) -> Iterator[dict[str, Any]]:
             return
         successor = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with open(os.open(successor, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            with open(os.open(successor, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                if path.exists():
+                    _let_the_same_read(path, file.fileno())
                 json.dump(document, file, indent=1)
                 file.write("\n")
                 file.flush()
@@ -136,3 +141,19 @@ def _edited(path: Path) -> Iterator[dict[str, Any]]:
             os.replace(successor, path)
         finally:
             successor.unlink(missing_ok=True)
+
+
+def _let_the_same_read(path: Path, successor: int) -> None:
+    """Give an open file the owner, mode and access list of ``path``: a gateway or an edge that could no longer read its
+    keys would go on with those from before, the revoked one among them."""
+    status = path.stat()
+    try:
+        os.fchown(successor, status.st_uid, status.st_gid)
+    except PermissionError:
+        raise KeysError(f"{path} belongs to somebody else: do this as its owner, or as root") from None
+    os.fchmod(successor, stat.S_IMODE(status.st_mode))
+    try:
+        access_list = os.getxattr(path, _ACCESS_LIST)
+    except OSError:  # it has none
+        return
+    os.setxattr(successor, _ACCESS_LIST, access_list)

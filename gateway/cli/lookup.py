@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
     parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
     parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
+    parser.add_argument("--pattern", default="", help=r"what lines may look like, such as \d{4}-\d{2}-\d{2}")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file instead of its text")
     parser.add_argument("--id", action="store_true", help="print the files' result ids alone and ask nobody")
 
@@ -51,10 +52,14 @@ def run(chosen: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"--pages or OCR_CLIENT_LOOKUP_KEY: {error}", file=sys.stderr)
         return 2
+    api_key = os.environ.get("OCR_CLIENT_API_KEY")
     if chosen.id:
+        if api_key and not lookup_key:
+            print("--id asks nobody, so it needs OCR_CLIENT_LOOKUP_KEY: a tenant's ids depend on it.", file=sys.stderr)
+            return 2
         return _print_ids(chosen, lookup_key)
     try:
-        client = Client(chosen.url, api_key=os.environ.get("OCR_CLIENT_API_KEY"), lookup_key=lookup_key)
+        client = Client(chosen.url, api_key=api_key, lookup_key=lookup_key)
     except ValueError as error:
         print(f"--url: {error}", file=sys.stderr)
         return 2
@@ -82,7 +87,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _options(chosen: argparse.Namespace) -> dict[str, str]:
-    return {name: getattr(chosen, name) for name in ("layout", "pages", "charset", "lexicon")}
+    return {name: getattr(chosen, name) for name in ("layout", "pages", "charset", "lexicon", "pattern")}
 
 
 def _ask(client: Client, file: Path, chosen: argparse.Namespace) -> Answer | str | None:

@@ -120,18 +120,22 @@ def _purge(settings: Settings, chosen: argparse.Namespace, select: Callable[[Rec
         # Asked first, it says whether the edges can forget everything at once; it counts when the records are gone.
         at_once = chosen.all and not chosen.tenant and not chosen.dry_run and _forgets_everything(purger)
         tally = Tally()
-        rest = list(dict.fromkeys(chosen.id))
-        # What is left of the ids at last is nobody's, or of open mode. Tenants without a key today have results, too.
-        for tenant in [chosen.tenant] if chosen.tenant else [*sorted(archive.tenants()), ""]:
-            own = archive.within(tenant)
-            ids = [wanted for wanted in rest if chosen.tenant or not tenant or own.look_up(wanted) is not None]
-            rest = [wanted for wanted in rest if wanted not in ids]
+        # Tenants without a key today have results, too; "" is open mode.
+        tenants = [chosen.tenant] if chosen.tenant else [*sorted(archive.tenants()), ""]
+        archives = {tenant: archive.within(tenant) for tenant in tenants}
+        whose = {tenant: {wanted for wanted in chosen.id if own.look_up(wanted)} for tenant, own in archives.items()}
+        nobodys = set(chosen.id).difference(*whose.values())
+        for tenant, own in archives.items():
+            # What nobody has any more may still be at the edges, from a deletion that they did not confirm: anybody's.
+            ids = whose[tenant] | nobodys
             if ids or not chosen.id:
                 deletions = None
                 if not chosen.dry_run:
                     nominator = Nominator(own.index_keys, ScopedJournal(journal, tenant_prefix(tenant)))
-                    deletions = Deletions(own, nominator, EdgePurger(()) if at_once else purger)
+                    deletions = Deletions(own, nominator, EdgePurger(()) if at_once else purger.within(tenant))
                 tally += sweep(_shown(ids or own.ids(), tenant, len(ids)), own, deletions, select)
+        if chosen.id:
+            tally.absent = min(tally.absent, len(nobodys))  # looked for at every tenant's, and counted once
         if at_once and not _forgets_everything(purger):
             tally.failures["the edges did not confirm that they forgot everything"] += 1
     deleted = "would be deleted" if chosen.dry_run else "deleted"

@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
     parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
     parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
+    parser.add_argument("--pattern", default="", help=r"what lines may look like, such as \d{4}-\d{2}-\d{2}")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -38,7 +39,7 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     from gateway.image import PageRange, decode
     from gateway.readers.local import reader_spec
     from gateway.wiring import cores, image_limits
-    from worker.constraints import Constraints, parse_charset, parse_lexicon
+    from worker.constraints import Constraints, parse_charset, parse_lexicon, parse_pattern
 
     try:
         pages = PageRange.parse(chosen.pages) if chosen.pages else None
@@ -48,10 +49,11 @@ def _recognize(settings: Settings, chosen: argparse.Namespace) -> int:
     try:
         charset = parse_charset(chosen.charset) if chosen.charset else ""
         lexicon = parse_lexicon(chosen.lexicon).split(",") if chosen.lexicon else []
+        pattern = parse_pattern(chosen.pattern) if chosen.pattern else ""
     except ValueError as error:
-        print(f"--charset or --lexicon: {error}", file=sys.stderr)
+        print(f"--charset, --lexicon or --pattern: {error}", file=sys.stderr)
         return 2
-    constraints = Constraints(charset, tuple(lexicon))
+    constraints = Constraints(charset, tuple(lexicon), pattern)
     reader = reader_spec(settings, settings.reader_threads or cores()).build()
     failed = 0
     for file in chosen.files:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from email.utils import formatdate
 
 from flask import Response
 
 from gateway.record import Record
-from gateway.service import Outcome
+from gateway.service import Outcome, Word
 
 CACHE_NAME = "ocr-gateway"
 
@@ -31,6 +32,15 @@ def cache_status(outcome: Outcome) -> str:
     if outcome.stored:
         parts.append("stored")
     return "; ".join(parts)
+
+
+def describe_batch(response: Response, words: Collection[Word]) -> None:
+    """The dearest of ``words``, of which there is at least one; each answer in the body says more of its own."""
+    dearest = next(word for word in ("MISS", "PARTIAL", "HIT") if word in words)
+    response.headers["X-Cache-Status"] = dearest
+    how = {"MISS": "fwd=miss", "PARTIAL": "fwd=partial", "HIT": "hit"}[dearest]
+    response.headers["Cache-Status"] = f"{CACHE_NAME}; {how}; detail=batch"
+    response.headers["Cache-Control"] = "no-store"
 
 
 def keep_until_expiry(response: Response, record: Record, tier: str, stale_if_error: int = 0) -> None:

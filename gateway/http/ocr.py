@@ -11,13 +11,13 @@ from flask import Blueprint, Response, current_app, request
 
 from gateway.errors import BadRequest, ReadingTimedOut, Refusal
 from gateway.http.authentication import tenant_name
-from gateway.http.caching import cache_status, describe_outcome
+from gateway.http.caching import cache_status, describe_batch, describe_outcome
 from gateway.http.problem import problem
 from gateway.http.representation import set_representation
 from gateway.http.uploads import Wishes, read_images, read_wishes
 from gateway.jobs import Jobs
 from gateway.renderings import MEDIA_TYPES, answer, render
-from gateway.service import Outcome, Service
+from gateway.service import Outcome, Service, Word
 
 
 def blueprint(
@@ -106,12 +106,12 @@ def _described(body: bytes, clothes: str, outcome: Outcome) -> Response:
 def _batch(images: list[bytes], recognise: Callable[[bytes], Outcome], wishes: Wishes) -> Response:
     """Each answer in the order sent; one image's refusal is its own and does not spoil the others'.
 
-    The header tells the dearest word among them; each answer has its own ``cache_status``.
+    The headers tell the dearest word among them; each answer has its own ``cache_status``.
     """
     if wishes.format != "json":
         raise BadRequest("Several images are answered as JSON only: ask for it (`format=json`), or send one image.")
     results: list[dict[str, Any]] = []
-    words = []
+    words: list[Word] = []
     for image in images:
         try:
             outcome = recognise(image)
@@ -127,6 +127,5 @@ def _batch(images: list[bytes], recognise: Callable[[bytes], Outcome], wishes: W
     body = json.dumps({"results": results}, ensure_ascii=False).encode()
     response = Response(mimetype="application/json")
     set_representation(response, body)
-    response.headers["X-Cache-Status"] = next(word for word in ("MISS", "PARTIAL", "HIT") if word in words)
-    response.headers["Cache-Control"] = "no-store"
+    describe_batch(response, words)
     return response

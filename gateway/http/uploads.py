@@ -23,9 +23,9 @@ from gateway.errors import BadRequest, TooLarge, UnsupportedImage
 from gateway.identity import Options
 from gateway.image import PageRange
 from gateway.service import MatchMode
-from worker.constraints import parse_charset, parse_lexicon
+from worker.constraints import parse_charset, parse_lexicon, parse_pattern
 
-QUERY_NAMES = frozenset({"match", "layout", "min_score", "pages", "format", "charset", "lexicon"})
+QUERY_NAMES = frozenset({"match", "layout", "min_score", "pages", "format", "charset", "lexicon", "pattern", "detail"})
 FORMATS = ("json", "text", "hocr", "csv")
 _MEDIA_TYPES = {
     "application/json": "json",
@@ -75,6 +75,8 @@ def read_wishes(request: Request) -> Wishes:
             pages=pages,
             charset=_canonical(request, "charset", parse_charset),
             lexicon=_canonical(request, "lexicon", parse_lexicon),
+            pattern=_canonical(request, "pattern", parse_pattern),
+            detail=_choice(request, "detail", ("lines", "characters"), "lines"),  # type: ignore[arg-type]
         ),
         cast(MatchMode, match),
         _score(request.args.get("min_score", "0")),

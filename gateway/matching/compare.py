@@ -15,7 +15,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
-from gateway.matching.marks import looks_like_text
+from gateway.matching.marks import FAINT_LEVELS, looks_like_text
 from gateway.matching.proof import Proof
 
 REALIGN_ABOVE = 0.10
@@ -27,10 +27,12 @@ LINE_FLOOR = 0.25
 """Within a line, the local ink range counts as at least this share of the line's: pale print beside bold print."""
 DOT = 0.11
 """Diameter of the smallest mark that must be visible, a decimal point, in line heights."""
-FAINT, FAINT_ROW = 0.06, 4
-"""So many marks of one size in a row are pale text, from this share of the page's typical ink range. Noise of good
-photographs reaches .08, of creased paper .15, but in no row."""
+FAINT_ROW = 4
+"""So many marks of one size in a row are text, however pale."""
+LEAST_LIGHT = 0.5
+"""Share of the page's light below which a shadow is taken for no darker: noise does not get paler with the ink."""
 
+_DARKNESS = 16  # grey levels that the light is told from noise by
 _OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
 _REALIGN_MARGIN = 6
 _MOST_SHIFT = 5.0
@@ -81,7 +83,7 @@ def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
         cut=cut,
         contrast=ranges / typical,
         visibility=visibility(proof, text, capture, typical),
-        outside=ink_outside(capture, typical, text, alignment.inside, line_height),
+        outside=ink_outside(capture, typical, text, alignment.inside, line_height, local_light(alignment, line_height)),
         typical=typical,
         negative=bool(capture.weights.sum() <= 0),
     )
@@ -188,10 +190,11 @@ def visibility(proof: Proof, text: np.ndarray, capture: Capture, typical: float)
 
 
 def ink_outside(
-    capture: Capture, typical: float, text: np.ndarray, inside: np.ndarray, line_height: float
+    capture: Capture, typical: float, text: np.ndarray, inside: np.ndarray, line_height: float, light: np.ndarray
 ) -> float:
     """The strongest ink outside the lines that one picture has and the other has not within 2 pixels around, relative
-    to the local range of the ink or the page's ``typical`` one, whichever is larger.
+    to the local range of the ink or the page's ``typical`` one in the ``light`` that falls there (:func:`local_light`),
+    whichever is larger.
 
     The tolerance is for rules and logos, which the alignment does not follow. The outermost pixels of the page are
     left out: there the paper ends.
@@ -216,16 +219,33 @@ def ink_outside(
         return 0.0
     strength = cv2.blur(excess, (3, 3))
     strength *= compared
-    if looks_like_text(strength > FAINT * _OUTSIDE_STEPS, line_height, FAINT_ROW):
+    excess *= compared
+    # Smoothing joins the characters of small print.
+    if any(looks_like_text(image > level * _OUTSIDE_STEPS, height, FAINT_ROW)
+           for image, height in ((strength, line_height), (excess, line_height / 2)) for level in FAINT_LEVELS):
         return np.inf
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
         return float(strength.max()) / _OUTSIDE_STEPS
     rows, columns = np.divmod(places, width)
-    quarter = cv2.dilate(cv2.resize(capture.contrast, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), kernel)
-    around = quarter[np.minimum(rows // 4, quarter.shape[0] - 1), np.minimum(columns // 4, quarter.shape[1] - 1)]
-    scale = np.maximum(around * (capture.gain * abs(float(capture.weights.sum())) / typical), 1.0)
+    quarter = cv2.dilate(_quarter(capture.contrast), kernel)
+    at = np.minimum(rows // 4, quarter.shape[0] - 1), np.minimum(columns // 4, quarter.shape[1] - 1)
+    scale = np.maximum(quarter[at] * (capture.gain * abs(float(capture.weights.sum())) / typical), light[at])
     return float((strength.ravel()[places] / scale).max()) / _OUTSIDE_STEPS
+
+
+def local_light(alignment: Alignment, line_height: float) -> np.ndarray:
+    """float32 (h / 4, w / 4), in :data:`LEAST_LIGHT`..1: the light that falls on the query, relative to that on most of
+    it. In a shadow all ink is paler."""
+    window = np.ones((odd(line_height / 2),) * 2, np.uint8)
+    seen, expected = (cv2.blur(cv2.dilate(_quarter(image), window), window.shape).astype(np.float32) + _DARKNESS
+                      for image in (_bytes(alignment.image), alignment.rendition))
+    light = seen / expected
+    return np.clip(light / np.percentile(light, 90), LEAST_LIGHT, 1.0)
+
+
+def _quarter(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
 
 
 def realigned(

@@ -18,6 +18,7 @@ TOLERANCE = 1.2
 """Disagreement with the neighbours, in pixels, at which a piece keeps half its weight."""
 _LEAST_SCORE = 0.45
 _LEAST_PIECES = 6
+_MOST_ROWS = 32_000
 _RIDGE = np.diag([0.3, 0.6, 0.6])
 
 
@@ -67,7 +68,10 @@ def sample_field(field: np.ndarray, points: np.ndarray, width: int, height: int)
     rows, columns = field.shape[:2]
     x = ((points[:, 0] + 0.5) / width * columns - 0.5).astype(np.float32)
     y = ((points[:, 1] + 0.5) / height * rows - 0.5).astype(np.float32)
-    return cv2.remap(field, x[:, None], y[:, None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+    # OpenCV refuses maps of more rows.
+    parts = zip(*(np.array_split(values[:, None], 1 + len(values) // _MOST_ROWS) for values in (x, y)), strict=True)
+    return np.concatenate([cv2.remap(field, *part, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+                           for part in parts])
 
 
 def _polynomial(unit: np.ndarray, terms: int) -> np.ndarray:

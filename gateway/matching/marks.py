@@ -8,6 +8,10 @@ from scipy.spatial import cKDTree
 
 LEAST_MARK, MOST_MARK = 0.3, 3.0
 """Sizes of marks that may be characters, in line heights."""
+FAINT_LEVELS = (0.06, 0.09, 0.12, 0.16, 0.22, 0.3)
+"""Contrasts, relative to the page's typical ink range, at which rows of marks are looked for: at a single one the
+characters of a blurred word are one mark, or none. Noise of good photographs reaches .08, but in no row; that of
+creased paper .15, and now and then it looks like a row of small print."""
 MOST_MARKS = 4000
 """With more of them nothing can be told from them, neither that there is text nor that there is none."""
 

@@ -91,9 +91,10 @@ class Proof:
         """float32 (n, 4): left, top, right, bottom of each line's upright bounding box in proof pixels."""
         return np.concatenate([self.quads.min(axis=1), self.quads.max(axis=1)], axis=1).reshape(-1, 4)
 
-    def to_bytes(self) -> bytes:
-        """One versioned blob: header, checksum, lines, image (AVIF or WebP)."""
-        image = _encoded(self.image, self.boxes)
+    def to_bytes(self, ahead: EncodedImage | None = None) -> bytes:
+        """One versioned blob: header, checksum, lines, image (AVIF or WebP). ``ahead``: the page's image, encoded when
+        not all was known of its lines; it is taken when it would come out the same."""
+        image = ahead.blob if ahead and ahead.is_of(self) else EncodedImage.of(self).blob
         lines = _packed(self.quads, self.text_heights)
         height, width = self.image.shape
         facts = (*self.page_size, width, height, len(self.quads), len(lines))
@@ -118,9 +119,41 @@ class Proof:
         return cls(_decoded(body[line_bytes:], (width, height)), quads, heights, (page_width, page_height))
 
 
-def encode_proof(page: np.ndarray, boxes: np.ndarray) -> bytes:
+@dataclass(frozen=True)
+class EncodedImage:
+    """A proof's image, and what it was encoded for. ``size``: (width, height). ``boxes``: those that it is faithful
+    in, as :attr:`Proof.boxes` has them."""
+
+    blob: bytes
+    size: tuple[int, int]
+    boxes: frozenset[tuple[float, ...]]
+
+    @classmethod
+    def of(cls, proof: Proof) -> EncodedImage:
+        """The image of ``proof``. Raises :class:`ProofError` when no codec takes it."""
+        return cls(_encoded(proof.image, proof.boxes), proof.image.shape[::-1], _set_of(proof.boxes))
+
+    def is_of(self, proof: Proof) -> bool:
+        """Whether it is the image of ``proof``, which is of the same page."""
+        return self.size == proof.image.shape[::-1] and _set_of(proof.boxes) <= self.boxes
+
+
+def _set_of(boxes: np.ndarray) -> frozenset[tuple[float, ...]]:
+    return frozenset(map(tuple, boxes.tolist()))
+
+
+def encode_image(page: np.ndarray, boxes: np.ndarray) -> EncodedImage:
+    """The costly part of :func:`encode_proof`, before it is known which of ``boxes`` hold text and where it begins."""
+    return EncodedImage.of(_drawn(page, boxes))
+
+
+def encode_proof(page: np.ndarray, boxes: np.ndarray, ahead: EncodedImage | None = None) -> bytes:
     """What is stored as the proof of ``page`` (uint8 RGB, (h, w, 3)) with lines at ``boxes`` (float, (n, 4, 2) quads in
-    page pixels)."""
+    page pixels). ``ahead``: what :func:`encode_image` made of the same page."""
+    return _drawn(page, boxes).to_bytes(ahead)
+
+
+def _drawn(page: np.ndarray, boxes: np.ndarray) -> Proof:
     quads = np.asarray(boxes, np.float32).reshape(-1, 4, 2)
     if len(quads) > _MAX_LINES or not np.isfinite(quads).all() or np.abs(quads).max(initial=0) > 1e6:
         raise ValueError("boxes must be finite, inside the page and at most 100,000")
@@ -132,7 +165,7 @@ def encode_proof(page: np.ndarray, boxes: np.ndarray) -> bytes:
     if size != (width, height):
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     quads = quads * np.float32([size[0] / width, size[1] / height])
-    return Proof(grey, quads, heights * np.float32(size[1] / height), (width, height)).to_bytes()
+    return Proof(grey, quads, heights * np.float32(size[1] / height), (width, height))
 
 
 def make_proof(page: np.ndarray, boxes: np.ndarray) -> Proof:

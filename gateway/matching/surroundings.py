@@ -7,7 +7,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import level_at
-from gateway.matching.marks import LEAST_MARK, looks_like_text
+from gateway.matching.marks import FAINT_LEVELS, LEAST_MARK, looks_like_text
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query, reduced
 
@@ -16,6 +16,9 @@ INK_BEYOND = 0.35
 MOST_GRAIN = 0.1
 """... above the grain of what is there, the median contrast. Grain counts as no more than this: what is printed densely
 has contrast all over, too."""
+FAINT_BEYOND, GRAINS = 0.1, 7.0
+"""A row of marks is print from this contrast on, relative to the page's typical ink range, when they are as many times
+as strong as the grain, its median. Tables reach .06 and 6 times."""
 COLOUR_CONTRAST = 60
 """Grey levels by which a colour channel changes within 5 x 5 pixels ..."""
 GREY_SHARE = 0.15
@@ -47,9 +50,10 @@ def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: 
     return float(strokes.max()) / max(typical, 1.0) - min(MOST_GRAIN, level_at(strokes, 0.5) / max(typical, 1.0))
 
 
-def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical: float) -> bool:
-    """Whether there is small print on the frame of what the proof shows, where neither the inside nor what is beyond is
-    compared because the paper ends there. ``typical``: as for :func:`ink_beyond_frame`."""
+def has_print_around(proof: Proof, query: Query, alignment: Alignment, typical: float) -> bool:
+    """Whether there is a row of print, small print included, where the inside is not compared: on the frame of what the
+    proof shows, because the paper ends there, or beyond, however pale it is there. ``typical``: as for
+    :func:`ink_beyond_frame`."""
     grey, factor, line_height = _reduced(query.grey, proof, alignment, _FINE_LINE_HEIGHT)
     outline = (alignment.to_query(frame_outline(proof.image.shape)) + 0.5) * factor - 0.5
     lines = (alignment.to_query(proof.quads.reshape(-1, 2)) + 0.5) * factor - 0.5
@@ -57,24 +61,34 @@ def has_print_on_edge(proof: Proof, query: Query, alignment: Alignment, typical:
         return True
     shown = cv2.fillPoly(np.zeros(grey.shape, np.uint8), [outline.round().astype(np.int32)], 1)
     margin = np.ones((2 * round(_MARGIN * line_height) + 1,) * 2, np.uint8)
-    rim = cv2.dilate(shown, margin) - cv2.erode(shown, margin)
+    reach = cv2.dilate(shown, margin)
+    rim, beyond = reach - cv2.erode(shown, margin), reach == 0
     cv2.fillPoly(rim, list(lines.reshape(-1, 4, 2).round().astype(np.int32)), 0)
-    if not rim.any():
-        return False
     side = 2 * round(0.35 * _SMALL_PRINT * line_height) + 1
     kernel = np.ones((side, side), np.uint8)
-    height = _SMALL_PRINT * line_height
     # Dark print and light print apart: the gaps between small letters are light strokes, and would join them.
     for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
-        _, strokes = cv2.threshold(cv2.morphologyEx(grey, kind, kernel), INK_BEYOND * typical, 1, cv2.THRESH_BINARY)
+        strength = cv2.morphologyEx(grey, kind, kernel)
+        if beyond.any() and _has_row(np.where(beyond, strength, 0), level_at(strength[beyond], 0.5), typical,
+                                     line_height):
+            return True
+        _, strokes = cv2.threshold(strength, INK_BEYOND * typical, 1, cv2.THRESH_BINARY)
         strokes &= rim
-        if cv2.countNonZero(strokes) < _ROW * LEAST_MARK * height:
+        if cv2.countNonZero(strokes) < _ROW * LEAST_MARK * _SMALL_PRINT * line_height:
             continue
         # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
         strokes = (strokes > 0) & ~_on_rules(proof, alignment, strokes, factor, kind)
-        if looks_like_text(strokes, height, _ROW):
+        if looks_like_text(strokes, _SMALL_PRINT * line_height, _ROW):
             return True
     return False
+
+
+def _has_row(strength: np.ndarray, grain: float, typical: float, line_height: float) -> bool:
+    """Whether there is a row of print in ``strength`` (uint8 (h, w)) that stands out from the ``grain`` (grey levels)
+    of what it stands on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
+    least = max(FAINT_BEYOND * typical, GRAINS * grain)
+    height = _SMALL_PRINT * line_height
+    return any(looks_like_text(strength > least * step / FAINT_LEVELS[0], height, _ROW) for step in FAINT_LEVELS)
 
 
 def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:

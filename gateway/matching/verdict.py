@@ -18,7 +18,7 @@ from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
-from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, has_print_on_edge, ink_beyond_frame
+from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, has_print_around, ink_beyond_frame
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
     beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
-    if has_print_on_edge(proof, query, alignment, comparison.typical):
+    if has_print_around(proof, query, alignment, comparison.typical):
         beyond = float("inf")
     limits = line_limits(comparison, texts, thresholds)
     boxes = boxes_in_page(proof, query, alignment)

@@ -17,7 +17,7 @@ from gateway.record import EngineFacts
 from worker.constraints import Constraints
 from worker.errors import ReaderBusy, ReaderFailed, ReaderTimeout
 from worker.process import ReaderPool, ReaderSpec
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Found, Line, LineReading
 
 Result = TypeVar("Result")
 
@@ -69,8 +69,10 @@ class PooledPageReader:
         """End the processes."""
         self._pool.close()
 
-    def read(self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints) -> list[Line]:
-        return _in_our_errors(lambda: self._pool.read(page, layout, timeout, constraints))
+    def read(
+        self, page: np.ndarray, layout: str, timeout: float, constraints: Constraints, found: Found | None = None
+    ) -> list[Line]:
+        return _in_our_errors(lambda: self._pool.read(page, layout, timeout, constraints, found))
 
     def read_lines(
         self, page: np.ndarray, boxes: Sequence[Box], timeout: float, constraints: Constraints

@@ -31,7 +31,7 @@ from gateway.reading import Progress, Reading, ReadingTask
 from gateway.record import Record
 from gateway.store.base import StoreError
 from gateway.store.redis import RedisGuard
-from worker.types import Box, Line, LineReading
+from worker.types import Box, Line, LineReading, characters_from
 
 READ, REREAD, READ_ANEW = "read", "reread", "read-anew"
 HEARTBEAT_TIMEOUT_MS = 8000
@@ -123,7 +123,7 @@ class QueuedReadings:
     def reread(self, task: ReadingTask, boxes: Sequence[Box]) -> list[LineReading]:
         arguments = {"options": task.options.changed(), "boxes": [list(map(list, box)) for box in boxes]}
         answer = self._ask(REREAD, task.upload, arguments)
-        return [LineReading(*line) for line in answer["lines"]]
+        return [LineReading(*said, characters_from(characters)) for *said, characters in answer["lines"]]
 
     def read_anew(self, task: ReadingTask) -> list[Line]:
         answer = self._ask(READ_ANEW, task.upload, {"options": task.options.changed()})

@@ -114,7 +114,7 @@ class QueueWorker:
         page = decode(upload, self._limits).pages[0]
         quads = [tuple((x, y) for x, y in box) for box in arguments["boxes"]]
         lines = self._reader.read_lines(page, quads, _left(arguments["deadline"]), options.constraints)
-        return {"lines": [(line.text, line.score, line.reader) for line in lines]}
+        return {"lines": [(line.text, line.score, line.reader, line.characters) for line in lines]}
 
     def _read_anew(self, job: str, arguments: dict[str, Any], upload: bytes) -> dict[str, Any]:
         options = Options(**arguments["options"])

@@ -30,7 +30,7 @@ CHROMIUM_ARGUMENTS = [
 PATIENCE_MS = 60_000
 MAX_UPLOAD_BYTES = 2 * 2**20  # a file over it is still handed to the browser quickly
 UNSETTLED = '.card:not([data-state="done"], [data-state="failed"], [data-state="cancelled"])'
-RESULT_ADDRESS = re.compile(r"/results/[0-9a-f]{64}$")
+RESULT_ADDRESS = re.compile(r"/results/[0-9a-f]{64}(-[0-9a-f]{8})?$")
 
 
 # --- documents ----------------------------------------------------------------------------

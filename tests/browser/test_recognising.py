@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from itertools import pairwise
 
 import pytest
@@ -215,3 +216,72 @@ def test_nothing_of_a_document_is_kept_by_the_browser(desk, drawn):
     assert opened.page.url.rstrip("/").count("/") == 2
     kept = opened.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert kept == '[{"language":"zh"},{},""]'
+
+
+def booklet(pages, name: str) -> dict:
+    """One file of all of them."""
+    others = [page.image for page in pages[1:]]
+    return pages[0].file(name, save_all=True, compression="tiff_lzw", append_images=others)
+
+
+def test_a_file_of_several_pages_is_read_as_a_job_that_tells_its_progress(desk, drawn):
+    pages = [drawn(f"Page number {number}", *["One more line of the long letter"] * 6) for number in range(1, 7)]
+    file = booklet(pages, "letter.tiff")
+    opened = desk()
+    opened.choose(file)
+    opened.page.locator(".progress-label").filter(has_text=re.compile(r"page \d of 6")).wait_for()
+    opened.settled()
+    [upload] = opened.uploads()
+    assert upload.headers["prefer"] == "respond-async"
+    assert any("/jobs/" in request.url for request in opened.requests)
+    assert opened.word == "MISS"
+    assert opened.page.locator(".pages > span").inner_text() == "1 / 6"
+    firsts = [text.replace(" ", "") for text in opened.texts if text.startswith("Page")]
+    assert firsts == [f"Pagenumber{number}" for number in range(1, 7)]
+
+
+def test_some_pages_are_read_when_they_are_asked_for(desk, drawn):
+    pages = [drawn(f"Sheet {number}00") for number in range(1, 5)]
+    file = booklet(pages, "sheets.tiff")
+    opened = desk()
+    opened.choose(file)
+    opened.settled()
+    opened.page.get_by_label("Pages", exact=True).fill("3-4")
+    opened.page.get_by_role("button", name="Read these").click()
+    opened.page.locator(".line").filter(has_text="Sheet 100").wait_for(state="detached")
+    opened.settled()
+    assert opened.texts == ["Sheet 300", "Sheet 400"]
+    assert opened.uploads()[-1].url.endswith("/ocr?pages=3-4")
+    assert opened.page.locator(".pages > span").inner_text() == "3 / 4"
+    assert_boxes_cover(pages[2], opened.boxes())
+
+    again = desk()
+    again.choose(file)
+    again.settled()
+    again.page.get_by_label("Pages", exact=True).fill("3-4")
+    again.page.get_by_role("button", name="Read these").click()
+    again.page.locator(".line").filter(has_text="Sheet 100").wait_for(state="detached")
+    again.settled()
+    assert again.uploads() == [], "its id is computed here, the pages included"
+    assert again.texts == ["Sheet 300", "Sheet 400"]
+
+
+def test_other_pages_can_be_asked_for_while_all_are_read(desk, drawn):
+    pages = [drawn(f"Leaf {number}00", *["A line that takes its time"] * 6) for number in range(1, 9)]
+    opened = desk()
+    opened.choose(booklet(pages, "leaves.tiff"))
+    opened.page.locator(".progress-label").filter(has_text="of 8").wait_for()
+    opened.page.get_by_label("Pages", exact=True).fill("2-2")
+    opened.page.get_by_role("button", name="Read these").click()
+    opened.settled()
+    assert opened.texts[0] == "Leaf 200"
+    assert opened.uploads()[-1].url.endswith("/ocr?pages=2")
+
+
+@pytest.mark.parametrize(("name", "as_job"), [("picture.png", False), ("leaflet.pdf", True)])
+def test_a_file_of_one_page_has_no_pages_to_choose_from(desk, drawn, name, as_job):
+    opened = desk()
+    opened.choose(drawn(f"Just one {name}").file(name))
+    opened.settled()
+    assert opened.page.get_by_label("Pages", exact=True).count() == 0
+    assert ("prefer" in opened.uploads()[0].headers) == as_job

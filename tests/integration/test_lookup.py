@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 import subprocess
@@ -70,6 +71,18 @@ def test_ids_can_be_printed_without_asking_anybody(look_up, tmp_path):
     path.write_bytes(b"page")
     done = look_up("--id", path)
     assert done.stdout.split() == [hashlib.sha256(b"page").hexdigest(), str(path)]
+
+
+def test_a_tenants_ids_are_not_printed_without_its_lookup_key(look_up, tmp_path, monkeypatch):
+    path = tmp_path / "page.png"
+    path.write_bytes(b"page")
+    monkeypatch.setenv("OCR_CLIENT_API_KEY", "key")
+    refused = look_up("--id", path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "OCR_CLIENT_LOOKUP_KEY" in refused.stderr
+    monkeypatch.setenv("OCR_CLIENT_LOOKUP_KEY", "ab" * 32)
+    expected = hmac.new(b"\xab" * 32, hashlib.sha256(b"page").digest(), hashlib.sha256).hexdigest()
+    assert look_up("--id", path).stdout.split() == [expected, str(path)]
 
 
 def test_a_job_of_a_client_ends_with_its_result(url):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import os
 import pty
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +140,34 @@ def test_what_a_tenant_has_goes_with_everything_or_by_itself(data, served, store
         assert purge("--id", f"{2:064x}").returncode == 0, "an id is found wherever it is"
         assert purge("--all", "--yes").returncode == 0
         assert [key for key in opened.scan("tenants/") if "/results/" in key] == []
+
+
+def test_a_repeated_deletion_reaches_every_tenants_entries_at_the_edges(data, purge, monkeypatch):
+    """The first one took the record away, so only the edges could still say whose it was."""
+    asked = []
+
+    class Edge(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.send_header("X-Cache-Status", "MISS")
+            self.end_headers()
+
+        do_HEAD = do_DELETE = answer
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    result_id = f"{109:064x}"
+    with contextlib.closing(open_store(load_settings(data_dir=data))) as opened:
+        opened.put(f"tenants/acme/deletions/{result_id}", b"0", int(time.time()) + 60)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Edge) as edge:
+        threading.Thread(target=edge.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OCR_EDGE_PURGE_URLS", f"http://127.0.0.1:{edge.server_address[1]}")
+        done = purge("--id", result_id)
+        edge.shutdown()
+    assert (done.returncode, done.stdout) == (0, "0 deleted, 0 kept, 1 not there\n"), done.stderr
+    assert {f"/purge/acme/{result_id}", f"/purge/{result_id}"} <= set(asked)
 
 
 def test_an_edge_that_is_away_makes_it_a_failure_that_can_be_repeated(served, store, data, purge, monkeypatch):

@@ -105,6 +105,18 @@ def test_a_code_of_digits_is_read_in_digits_when_that_is_known(served):
     assert "`charset`" in refused.json()["detail"]
 
 
+def test_a_line_tells_its_characters_and_its_pattern_does_not_change_what_is_sure(served):
+    line = draw_invoice(3).line("2026-06-02")
+    answer = post(served, line, layout="line", detail="characters", pattern=r"\d{4}-\d{2}-\d{2}|[A-Z]{10}").json()
+    [told] = answer["lines"]
+    assert told["text"] == "".join(character["text"] for character in told["characters"]) == "2026-06-02"
+    assert min(character["score"] for character in told["characters"]) == told["score"]
+    stored = requests.get(f"{served.url}/results/{answer['id']}", timeout=5).json()
+    assert stored["lines"] == answer["lines"]
+    hocr = requests.get(f"{served.url}/results/{answer['id']}/hocr", timeout=5).text
+    assert hocr.count("ocrx_cinfo") == 1 + len(told["text"])
+
+
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_a_hostile_file_gets_the_contracts_answer(served, case):
     upload = {"image": ("scan", case.data, case.content_type)}

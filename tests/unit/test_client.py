@@ -87,14 +87,16 @@ ranges = st.tuples(st.integers(1, 999), st.integers(0, 999)).map(lambda pair: (p
     st.none() | ranges,
     st.sampled_from(["", "digits", "upper,digits:/-", ":b:a,b", "zh:"]),
     st.sampled_from(["", "发票,INV-1", " b2, a1,,b2 "]),
+    st.sampled_from(["", r"\d{4}-\d+", "[一-龥]+ [^&=+]"]),
+    st.sampled_from(["lines", "characters"]),
 )
-def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted, charset, lexicon):
+def test_a_fingerprint_is_the_id_that_the_gateway_computes(upload, layout, wanted, charset, lexicon, pattern, detail):
     pages = f"{wanted[0]}-{wanted[1]}" if wanted else ""
     canonical = str(PageRange.parse(pages)) if pages else ""
-    options = Options(
-        layout, canonical, parse_charset(charset) if charset else "", parse_lexicon(lexicon) if lexicon else ""
-    )
-    own = fingerprint(upload, layout=layout, pages=pages, charset=charset, lexicon=lexicon)
+    charset_form, lexicon_form = charset and parse_charset(charset), lexicon and parse_lexicon(lexicon)
+    options = Options(layout, canonical, charset_form, lexicon_form, pattern, detail)
+    asked = {"layout": layout, "pages": pages, "charset": charset, "lexicon": lexicon, "pattern": pattern}
+    own = fingerprint(upload, **asked, detail=detail)
     assert own.id == result_id(upload, options)
 
 
@@ -111,6 +113,13 @@ def test_with_a_lookup_key_the_id_is_an_hmac_of_the_digest():
     assert fingerprint(b"page", lookup_key=b"other".hex()).id != expected
     with pytest.raises(ValueError, match="hex"):
         fingerprint(b"page", lookup_key="no hex digits")
+
+
+def test_an_option_that_there_is_not_is_a_mistake():
+    with pytest.raises(TypeError, match="colour"):
+        fingerprint(b"page", colour="red")
+    with pytest.raises(ValueError, match="detail"):
+        fingerprint(b"page", detail="words")
 
 
 @pytest.mark.parametrize("wrong", ["0", "3-1", "1,2", "x"])
@@ -138,9 +147,9 @@ def test_an_unknown_document_is_none_or_uploaded_when_asked_for(client, gateway)
 
 
 def test_options_travel_with_the_upload(client, gateway):
-    asked = "POST /ocr?layout=line&pages=2&charset=digits%3A-&lexicon=a1%2Cb2&match=none"
+    asked = "POST /ocr?layout=line&pages=2&charset=digits%3A-&lexicon=a1%2Cb2&pattern=%5Cd%2B&match=none"
     gateway.script[asked] = [(200, {}, RESULT)]
-    options = {"layout": "line", "pages": "2-2", "charset": "digits:-", "lexicon": "b2,a1"}
+    options = {"layout": "line", "pages": "2-2", "charset": "digits:-", "lexicon": "b2,a1", "pattern": r"\d+"}
     assert client.recognise(b"page", **options, match="none").uploaded
     assert gateway.asked == [asked], "a fresh reading is not looked up"
 

@@ -115,6 +115,8 @@ def test_options_that_differ_have_different_suffixes() -> None:
     options = [Options(layout, pages) for layout in ("auto", "line") for pages in ("", "1", "2", "1-2", "1-3", "12")]
     options += [Options(charset=charset) for charset in ("digits", "digits:-", ":dgist", "upper")]
     options += [Options(lexicon="a1,b2"), Options(lexicon="a1b2"), Options(charset="digits", lexicon="a1,b2")]
+    options += [Options(detail="characters")]
+    options += [Options(pattern=pattern) for pattern in ("digits", "a1,b2", r"\d+", r"\d*")]
     assert len({option.suffix() for option in options}) == len(options)
 
 
@@ -127,6 +129,7 @@ def test_pages_are_given_as_their_range_is_written(text: str) -> None:
     "wrong",
     [
         {"layout": "table"},
+        {"detail": "words"},
         {"pages": "3-"},
         {"pages": "1 - 3"},
         {"pages": "1\n"},
@@ -134,6 +137,7 @@ def test_pages_are_given_as_their_range_is_written(text: str) -> None:
         {"charset": ":ba"},
         {"lexicon": "b2,a1"},
         {"lexicon": "a1 "},
+        {"pattern": "a" * 129},
     ],
 )
 def test_options_that_are_not_canonical_are_a_mistake(wrong: dict) -> None:

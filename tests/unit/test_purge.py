@@ -73,12 +73,13 @@ def test_every_address_of_a_record_has_its_entries():
     }
 
 
-def test_each_entry_is_waited_for_and_then_removed_on_every_edge(edges):
-    EdgePurger([edge.url for edge in edges]).purge(ID)
+@pytest.mark.parametrize(("tenant", "whole"), [("", ID), ("acme", f"acme/{ID}")])
+def test_each_entry_is_waited_for_and_then_removed_on_every_edge(edges, tenant, whole):
+    EdgePurger([edge.url for edge in edges]).within(tenant).purge(ID)
     for edge in edges:
         for entry in ENTRIES:
-            waited = edge.asked.index(("HEAD", f"/stored/{ID}{entry}"))
-            assert waited < edge.asked.index(("DELETE", f"/purge/{ID}{entry}"))
+            waited = edge.asked.index(("HEAD", f"/stored/{whole}{entry}"))
+            assert waited < edge.asked.index(("DELETE", f"/purge/{whole}{entry}"))
         assert len(edge.asked) == 2 * len(ENTRIES)
 
 
@@ -212,17 +213,18 @@ def test_an_edge_that_cannot_be_reached_is_named(url):
     assert failure.value.edges == (url.rstrip("/"),)
 
 
-def test_a_miss_is_forgotten_in_the_background(edges):
+@pytest.mark.parametrize(("tenant", "whole"), [("", ID), ("acme", f"acme/{ID}")])
+def test_a_miss_is_forgotten_in_the_background(edges, tenant, whole):
     edges[0].delay = 0.05
     edges[0].status = edges[1].status = 404
     purger = EdgePurger([edge.url for edge in edges])
     began = time.monotonic()
-    purger.forget_miss(ID)
+    purger.within(tenant).forget_miss(ID)
     assert time.monotonic() - began < 0.05
     expected = [
         request
         for entry in ENTRIES
-        for request in (("HEAD", f"/stored/{ID}{entry}"), ("DELETE", f"/purge/{ID}{entry}"))
+        for request in (("HEAD", f"/stored/{whole}{entry}"), ("DELETE", f"/purge/{whole}{entry}"))
     ]
     deadline = time.monotonic() + 5
     while edges[1].asked != expected and time.monotonic() < deadline:

@@ -431,7 +431,7 @@ def test_lines_are_read_again_without_a_trace(settings, store, reader, readings,
 
 
 def test_what_constrains_a_text_reaches_the_worker_whatever_it_is_asked(settings, store, reader, readings):
-    options = Options(charset="digits,upper:-", lexicon="INV-1,发票")
+    options = Options(charset="digits,upper:-", lexicon="INV-1,发票", pattern=r"INV-\d+", detail="characters")
     task = replace(task_of(1, reader), options=options)
     task = replace(task, result_id=task.result_id + options.suffix())
     with working(settings, store, reader):

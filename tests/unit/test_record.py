@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.record import RECORD_VERSION, EngineFacts, ImageFacts, Match, PageLine, Record, RecordError
+from worker.types import Character
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 numbers = st.floats(0, 10_000, allow_nan=False)
 points = st.tuples(numbers, numbers)
 corners = st.tuples(points, points, points, points)
-lines = st.builds(PageLine, texts, st.floats(0, 1), corners, st.integers(1, 20), st.sampled_from(["crnn", "ppocr"]))
+shares = st.floats(0, 1)
+alternatives = st.lists(st.tuples(texts, shares), max_size=3).map(tuple)
+characters = st.lists(st.builds(Character, texts, shares, shares, shares, alternatives), max_size=3).map(tuple)
+readers = st.sampled_from(["crnn", "ppocr"])
+lines = st.builds(PageLine, texts, shares, corners, st.integers(1, 20), readers, characters)
 
 
 def record(*page_lines: PageLine, **changes) -> Record:
@@ -35,6 +40,11 @@ def record(*page_lines: PageLine, **changes) -> Record:
 def test_a_record_survives_its_bytes(page_lines):
     original = record(*page_lines)
     assert Record.from_bytes(original.to_bytes()) == original
+
+
+def test_a_line_whose_characters_nobody_asked_for_is_as_small_as_before():
+    original = record(PageLine("total", 0.5, ((0.0, 0.0), (9.0, 0.0), (9.0, 5.0), (0.0, 5.0))))
+    assert json.loads(original.to_bytes())["lines"][0].keys() == {"text", "score", "box", "page", "reader"}
 
 
 def test_a_line_that_names_no_reader_was_read_by_the_crnn():

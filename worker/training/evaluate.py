@@ -14,6 +14,7 @@ import numpy as np
 
 from worker.training import capture
 from worker.training.lines import LineGenerator
+from worker.training.scene import SceneGenerator
 
 HELD_OUT_SEED = 20_000_003
 """Never a training seed."""
@@ -84,13 +85,15 @@ CONDITIONS: dict[str, Callable[[Random, np.ndarray], np.ndarray] | None] = {
     "pale": _pale,
     "small": capture.low_resolution,
 }
-"""Clean print with one fault each; the further condition ``mixed`` is what training sees."""
+"""Clean print with one fault each; the further conditions ``mixed`` and ``scene`` are what training sees."""
 
 
 def held_out(generator: LineGenerator, condition: str, count: int) -> list[Sample]:
-    """Lines of a condition; the texts of all conditions but ``mixed`` are the same. ``KeyError`` for an unknown one."""
+    """Lines of a condition; those of :data:`CONDITIONS` have the same texts. ``KeyError`` for an unknown one."""
     if condition == "mixed":
         return [(line.image, line.text) for line in generator.lines(0, count)]
+    if condition == "scene":
+        return [(line.image, line.text) for line in map(SceneGenerator(generator).line, range(count))]
     fault = CONDITIONS[condition]
     samples = []
     for number in range(count):

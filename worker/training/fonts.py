@@ -13,7 +13,9 @@ from PIL import ImageFont
 
 # (file name, face in a collection, style, weight). Debian packages: fonts-noto-cjk(-extra), fonts-wqy-*,
 # fonts-lxgw-wenkai, fonts-arphic-ukai/-uming, fonts-babelstone-han, fonts-smiley-sans, fonts-liberation, fonts-dejavu,
-# fonts-urw-base35, fonts-noto-mono; the "hand" fonts are in the PyPI package HanziNLP 0.1.0 (OFL).
+# fonts-urw-base35, fonts-noto-mono; for signs fonts-roboto-unhinted, -lato, -open-sans, -comfortaa, -quicksand, -play,
+# -bebas-neue, -cabin, -yanone-kaffeesatz, -comic-neue, -lobster, -dancingscript; the "hand" fonts are in the PyPI
+# package HanziNLP 0.1.0 (OFL).
 CATALOGUE: tuple[tuple[str, int, str, int], ...] = (
     *((f"NotoSansCJK-{weight}.ttc", 2, "hanzi", 3) for weight in ("Regular", "Medium", "DemiLight", "Light", "Bold")),
     *((f"NotoSansCJK-{weight}.ttc", 2, "hanzi", 1) for weight in ("Thin", "Black")),
@@ -47,13 +49,22 @@ CATALOGUE: tuple[tuple[str, int, str, int], ...] = (
         "C059-Roman", "C059-Bold", "P052-Roman", "P052-Bold", "URWBookman-Light", "URWBookman-Demi",
         "URWGothic-Book", "URWGothic-Demi", "Z003-MediumItalic")),
     *((f"NotoSansMono-{weight}.ttf", 0, "latin", 1) for weight in ("Regular", "Bold")),
+    *((f"{face}.ttf", 0, "sign", 1) for face in (
+        "Roboto-Black", "Roboto-Bold", "Roboto-Regular", "Roboto-Thin", "Roboto-BoldItalic", "RobotoCondensed-Bold",
+        "RobotoCondensed-Regular", "Lato-Black", "Lato-Light", "Lato-Regular", "Lato-HeavyItalic", "OpenSans-ExtraBold",
+        "OpenSans-Semibold", "OpenSans-CondBold", "OpenSans-Italic", "Comfortaa-Bold", "Comfortaa-Regular",
+        "Quicksand-Bold", "Quicksand-Regular", "Play-Bold")),
+    *((f"{face}.otf", 0, "sign", 1) for face in (
+        "BebasNeue-Bold", "BebasNeue-Regular", "BebasNeue-Light", "Cabin-Bold", "Cabin-Regular", "Cabin-BoldItalic",
+        "YanoneKaffeesatz-Bold", "YanoneKaffeesatz-Light", "ComicNeue-Bold", "ComicNeue-Regular", "lobster",
+        "DancingScript-Bold", "DancingScript-Regular")),
 )  # fmt: skip
 FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"))
 
 
 @dataclass(frozen=True)
 class Face:
-    """One font face: its file, index in the file, style (``hanzi``, ``hand`` or ``latin``), weight, characters."""
+    """One font face: file, index in it, style (``hanzi``, ``hand``, ``latin``, ``sign``), weight, characters."""
 
     path: Path
     index: int
@@ -103,7 +114,7 @@ class Fonts:
         style = "hand" if hand else "latin" if text.isascii() and random.random() < 0.7 else "hanzi"
         faces = [face for face in self.faces if face.style == style and face.covers(text)]
         if not faces:
-            faces = [face for face in self.faces if face.style != "hand" and face.covers(text)]
+            faces = [face for face in self.faces if face.style not in ("hand", "sign") and face.covers(text)]
         if not faces:
             return None
         return random.choices(faces, [face.weight for face in faces])[0]

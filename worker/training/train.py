@@ -1,32 +1,36 @@
-"""Training on generated lines: CTC, Adam, an exponential moving average, checkpoints that resume.
+"""Training: CTC on drawn lines, a teacher's word on drawn and real ones, Adam, a moving average, runs that resume.
 
-What the warm start knows is kept: its classifier rows stay as they are, and its convolutions stand still at first and
-move little later. The LSTM and the new characters' rows do the learning. Chunk ``k`` of the data is a pure function of
-``(seed, k)``, so a resumed run sees the lines it would have seen.
+What the first weights know is held: their classifier rows stay as they are, their convolutions stand still at first
+and move little later. Chunk ``k`` of the data is a pure function of the settings and ``k``, so a resumed run sees the
+lines it would have seen.
 """
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from worker.charset import BLANK, Charset
+from worker.charset import Charset
 from worker.crnn import Crnn
 from worker.training import checkpoint
-from worker.training.data import Batch, Chunks
+from worker.training.batch import Batch
+from worker.training.curve import Curve
+from worker.training.data import Chunks, Mixture
+from worker.training.losses import ctc_loss, teacher_loss
 
 log = logging.getLogger(__name__)
+
+CHUNKS = "chunks"
+"""Where a run's folder keeps the chunks that the teacher has seen."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,23 @@ class TrainConfig:
     steps: int = 4200
     chunk: int = 1024
     pixels: int = 12_000
+    scene: float = 0.0
+    real: float = 0.0
+    """Shares of scene lines and of collected lines."""
+    collected: str = ""
+    """Folder of the collected lines."""
+    distinct: int = 0
+    """Chunks that are seen in rotation; 0: each once."""
+    teacher: float = 0.0
+    """The teacher's share in the loss; 0: no teacher."""
+    hold: bool = True
+    """Whether the blank's and the known characters' classifier rows stay."""
     lr_pretrained: float = 3e-5
     lr_new: float = 1e-3
     frozen: float = 0.35
     """Share of the steps in which everything of the warm start keeps its weights."""
+    still: int = 0
+    """So many blocks, and the stem below them, keep their weights for good: half the time of a step on a CPU."""
     warmup: float = 0.057
     decay: float = 0.35
     """Shares of the steps in which the learning rates rise and fall."""
@@ -48,40 +65,26 @@ class TrainConfig:
     """Classes drawn for a step's loss besides those that its lines contain; 0 for all classes."""
     clip: float = 1.0
     ema: float = 0.998
+    device: str = "auto"
+    """``cpu``, ``cuda``, or ``auto``: CUDA where there is a device."""
     bf16: bool = True
     workers: int = 1
     threads: int = 1
     save_every_s: float = 180.0
 
-
-def draw_classes(batch: Batch, classes: int, negatives: int, seed: int) -> tuple[Tensor, Tensor, Batch]:
-    """The classes of one step's loss: blank, the batch's own, and ``negatives`` of the others at random.
-
-    Returns the class indices (K,), what is added to each one's logit (K,), and the batch with its targets as places in
-    (K,). The drawn ones stand for all others (log of the inverse share is added to their logits), so that the sum over
-    classes is right on average: importance sampling after Bengio and Senecal (2003).
-    """
-    needed = np.union1d([BLANK], batch.targets)  # sorted: the blank stays class 0
-    others = np.setdiff1d(np.arange(classes), needed, assume_unique=True)
-    if 0 < negatives < len(others):
-        drawn = np.random.default_rng(seed).choice(others, negatives, replace=False)
-    else:
-        drawn = others
-    chosen = np.concatenate((needed, drawn))
-    added = np.zeros(len(chosen), np.float32)
-    if len(drawn):
-        added[len(needed) :] = np.log(len(others) / len(drawn))
-    places = Batch(batch.images, np.searchsorted(needed, batch.targets), batch.lengths)
-    return torch.from_numpy(chosen), torch.from_numpy(added), places
-
-
-def ctc_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Negative log-likelihood per character. ``logits`` (N, T, classes)."""
-    log_probs = logits.float().log_softmax(-1).transpose(0, 1)  # T, N, classes
-    steps = torch.full((logits.shape[0],), logits.shape[1])
-    targets, lengths = torch.from_numpy(batch.targets), torch.from_numpy(batch.lengths)
-    total = F.ctc_loss(log_probs, targets, steps, lengths, reduction="sum", zero_infinity=True)
-    return total / max(1, int(batch.lengths.sum()))
+    def mixture(self, folder: Path, fresh: str, fonts: tuple[Path, ...]) -> Mixture:
+        """What the lines of a run in ``folder`` are."""
+        return Mixture(
+            seed=self.seed,
+            chunk=self.chunk,
+            scene=self.scene,
+            real=self.real,
+            collected=Path(self.collected) if self.collected else None,
+            fresh=fresh,
+            fonts=fonts,
+            taught=self.teacher > 0,
+            kept=folder / CHUNKS if self.teacher else None,
+        )
 
 
 def rate(step: int, config: TrainConfig) -> float:
@@ -99,7 +102,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads)
         torch.set_flush_denormal(True)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.device = device_named(config.device)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
         self.charset, self.config, self.folder, self.known = charset, config, folder, known
         self._fonts = fonts
         self.step = self.chunk = 0
@@ -110,6 +114,8 @@ class Trainer:
         parameters = list(network.parameters())
         self.pretrained = [parameter for parameter in parameters if id(parameter) not in chosen]
         self.new = [parameter for parameter in parameters if id(parameter) in chosen]
+        lowest = (network.stem1, network.stem2, *network.blocks[: config.still]) if config.still else ()
+        self._still = {id(parameter) for module in lowest for parameter in module.parameters()}
         groups = [
             {"params": self.pretrained, "peak": config.lr_pretrained},
             {"params": self.new, "peak": config.lr_new},
@@ -126,7 +132,7 @@ class Trainer:
         network, charset, state = checkpoint.read(path if begun else folder / checkpoint.WARM_START)
         trainer = cls(network, charset, config, folder, fonts, state["known"])
         if begun:
-            trainer.average = state["average"]
+            trainer.average = {name: value.to(trainer.device) for name, value in state["average"].items()}
             trainer.optimiser.load_state_dict(state["optimiser"])
             trainer.step, trainer.chunk = state["step"], state["chunk"]
         return trainer
@@ -144,23 +150,37 @@ class Trainer:
     # -- the loop ------------------------------------------------------------------------------------------------------
     def batches(self) -> Iterator[Batch]:
         """Batches from the current chunk on; ``chunk`` counts those that are used up."""
-        fresh = "".join(self.charset.characters[self.known :])
-        config = self.config
-        data = Chunks(self.charset, self.network.config, config.seed, config.chunk, config.pixels, fresh, self._fonts)
-        loader = DataLoader(
-            data,
-            sampler=range(self.chunk, len(data)),
-            batch_size=None,
-            num_workers=config.workers,
-            multiprocessing_context="spawn" if config.workers else None,
-            prefetch_factor=2 if config.workers else None,
-        )
-        for chunk in loader:
+        data = self._chunks()
+        for chunk in self._loaded(data, range(self.chunk, len(data))):
             yield from chunk
             self.chunk += 1
 
-    def update(self, batch: Batch) -> tuple[float, float]:
-        """One step; returns loss per character and the new parameters' gradient norm."""
+    def teach(self, chunks: range) -> None:
+        """Asks the teacher about these chunks ahead of training, in ``workers`` processes."""
+        if not self.config.teacher:
+            raise ValueError("a run without a teacher keeps no chunks")
+        for count, _ in enumerate(self._loaded(self._chunks(), chunks), 1):
+            log.info("%d of %d chunks", count, len(chunks))
+
+    def _chunks(self) -> Chunks:
+        config = self.config
+        mixture = config.mixture(self.folder, "".join(self.charset.characters[self.known :]), self._fonts)
+        return Chunks(self.charset, self.network.config, mixture, config.pixels, config.negatives, config.distinct)
+
+    def _loaded(self, data: Chunks, numbers: range) -> DataLoader:
+        workers = self.config.workers
+        return DataLoader(
+            data,
+            sampler=numbers,
+            batch_size=None,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+            prefetch_factor=2 if workers else None,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One step; returns the losses and the new parameters' gradient norm by name."""
         config = self.config
         factor = rate(self.step, config)
         thawed = self.step - config.frozen * config.steps
@@ -169,19 +189,23 @@ class Trainer:
         for group, share in zip(self.optimiser.param_groups, own, strict=True):
             group["lr"] = group["peak"] * share
         for parameter in self.pretrained:
-            parameter.requires_grad_(thawed >= 0)
-        images = torch.from_numpy(batch.images).contiguous(memory_format=torch.channels_last)
-        seed = config.seed << 32 | self.step
-        classes, added, batch = draw_classes(batch, self.charset.classes, config.negatives, seed)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            parameter.requires_grad_(thawed >= 0 and id(parameter) not in self._still)
+        batch = batch.to(self.device)
+        images = batch.inputs().contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             embeddings = self.network.embeddings(self.network.columns(images))
             classify = self.network.classify
-            logits = F.linear(embeddings, classify.weight[classes], classify.bias[classes])
-        loss = ctc_loss(logits.float() + added, batch)
+            logits = F.linear(embeddings, classify.weight[batch.classes], classify.bias[batch.classes])
+        logits = logits.float() + batch.added
+        losses = {"ctc": ctc_loss(logits, batch)}
+        if config.teacher:
+            losses["teacher"] = teacher_loss(logits, batch)
+        shares = {"ctc": 1 - config.teacher, "teacher": config.teacher}
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        for parameter in classify.parameters():  # the blank's and the known characters' rows stay
-            parameter.grad[: self.known + 1] = 0
+        sum(shares[name] * loss for name, loss in losses.items()).backward()
+        if config.hold:
+            for parameter in classify.parameters():
+                parameter.grad[: self.known + 1] = 0
         norms = [nn.utils.clip_grad_norm_(group, config.clip) for group in (self.pretrained, self.new)]
         if all(torch.isfinite(norm) for norm in norms):
             self.optimiser.step()
@@ -190,39 +214,42 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
-        return loss.item(), norms[1].item()
+        return {name: loss.item() for name, loss in losses.items()} | {"gradient_norm": norms[1].item()}
 
     def run(self) -> None:
-        """Trains to the last step; logs to ``curve.csv`` and the logger.
+        """Trains to the last step; logs to ``curve.csv``, to TensorBoard where it is installed, and to the logger.
 
         Saves every few minutes and in the end, also when it is interrupted.
         """
         self.network.train()
         try:
-            with (self.folder / "curve.csv").open("a", newline="") as file:
-                self._loop(file)
+            with Curve(self.folder) as curve:
+                self._loop(curve)
         finally:
             self.save()
 
-    def _loop(self, file: TextIO) -> None:
-        curve = csv.writer(file)
-        if file.tell() == 0:
-            curve.writerow(("step", "lines_per_s", "loss", "gradient_norm", "rate"))
+    def _loop(self, curve: Curve) -> None:
         logged = saved = time.monotonic()
-        lines, losses = 0, []
+        lines, rows = 0, []
         for batch in self.batches():
             if self.step >= self.config.steps:
                 return
-            loss, norm = self.update(batch)
+            rows.append(self.update(batch))
             lines += len(batch.lengths)
-            losses.append(loss)
             now = time.monotonic()
             if self.step % 50 == 0:
-                row = (self.step, lines / (now - logged), float(np.mean(losses)), norm, rate(self.step, self.config))
-                curve.writerow(f"{value:.5g}" for value in row)
-                file.flush()
-                log.info("step %d  %.1f lines/s  loss %.4f  norm %.2f  rate %.3f", *row)
-                logged, lines, losses = now, 0, []
+                means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                curve.add(self.step, lines_per_s=lines / (now - logged), rate=rate(self.step, self.config), **means)
+                logged, lines, rows = now, 0, []
             if now - saved > self.config.save_every_s:
                 self.save()
                 saved = now
+
+
+def device_named(name: str) -> torch.device:
+    """``cpu``, ``cuda``, or ``auto``. Raises ``ValueError`` for CUDA where there is none, or another name."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError("a device is auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

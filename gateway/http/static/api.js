@@ -1,6 +1,7 @@
 // The calls to the gateway. A look-up sends only a document's fingerprint; the file travels when that is unknown.
 
 import { credentials, doubt, isKeyed, lookupKey } from "./account.js";
+import { ended } from "./job.js";
 
 /** Why there is no result. `kind` chooses the heading; `detail` is the server's own advice, if it sent any. */
 export class Problem extends Error {
@@ -11,11 +12,11 @@ export class Problem extends Error {
 }
 
 /**
- * The result id of a file with default options: lower-case hex SHA-256 of its bytes, or HMAC-SHA256 of that digest
- * where ids have a key. Null where the browser offers no cryptography (a page served over plain HTTP from another
+ * The result id of a file: lower-case hex SHA-256 of its bytes, or HMAC-SHA256 of that digest where ids have a key, and
+ * what stands for a range of `pages` ("" for all). Null where the browser offers no cryptography (a page served over plain HTTP from another
  * machine).
  */
-export async function fingerprint(file, signal) {
+export async function fingerprint(file, pages, signal) {
   const key = await lookupKey(signal);
   if (key === undefined) throw new Problem(401);
   if (!globalThis.crypto?.subtle) return null;
@@ -26,9 +27,13 @@ export async function fingerprint(file, signal) {
     throw new Problem("file");
   }
   const digest = await crypto.subtle.digest("SHA-256", bytes);
-  const name = new Uint8Array(key ? await authenticated(key, digest) : digest);
-  return Array.from(name, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const name = hex(key ? await authenticated(key, digest) : digest);
+  if (!pages) return name;
+  const options = new TextEncoder().encode(`pages=${pages}`);
+  return `${name}-${hex(await crypto.subtle.digest("SHA-256", options)).slice(0, 8)}`;
 }
+
+const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 async function authenticated(key, message) {
   const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
@@ -68,27 +73,48 @@ export async function lookUp(id, signal) {
 
 /**
  * Sends the file to be recognised.
- * `fresh` forces a new reading; `onSent(fraction)` hears how much of the file has left, 1 when reading begins.
+ * `fresh` forces a new reading, `pages` is a range of them or "" for all; `onSent(fraction)` hears how much of the file
+ * has left, 1 when reading begins. With `onPage(done, total)` it is read as a job, however long that takes.
  */
-export function recognise(file, { fresh, signal, onSent }) {
+export async function recognise(file, { fresh, pages, signal, onSent, onPage }) {
   const started = performance.now();
+  const query = new URLSearchParams({ ...(pages && { pages }), ...(fresh && { match: "none" }) }).toString();
+  const sent = await send(file, query ? `/ocr?${query}` : "/ocr", { asynchronous: Boolean(onPage), signal, onSent });
+  if (sent.status !== 202) return answer(sent.status, sent.header, sent.body, { started, uploaded: true });
+  let response, body;
+  try {
+    response = await ended(sent.header("Location"), { signal, onPage });
+    body = await response.text();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Problem("network");
+  }
+  const found = answer(response.status, (name) => response.headers.get(name), body, { started, uploaded: true });
+  return { ...found, ...wordOfJob(found.record, Date.parse(sent.header("Date"))) };
+}
+
+// A job's result is looked up, so what the caches say of it is of the look-up and not of the reading.
+function wordOfJob({ match, created_at }, asked) {
+  const { kind } = match;
+  if (kind === "partial") return { word: "PARTIAL", caches: [{ name: "ocr-gateway", fwd: "partial", detail: kind }] };
+  if (kind === "none" && Date.parse(created_at) >= asked) {
+    return { word: "MISS", caches: [{ name: "ocr-gateway", fwd: "uri-miss" }] };
+  }
+  return { word: "HIT", caches: [{ name: "ocr-gateway", hit: true, detail: kind === "none" ? "exact" : kind }] };
+}
+
+function send(file, address, { asynchronous, signal, onSent }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch() does not tell the progress of an upload.
     const abort = () => request.abort();
-    request.open("POST", fresh ? "/ocr?match=none" : "/ocr");
+    request.open("POST", address);
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("Content-Type", "application/octet-stream");
+    if (asynchronous) request.setRequestHeader("Prefer", "respond-async");
     for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onSent(event.total ? event.loaded / event.total : 0);
     request.upload.onload = () => onSent(1);
-    request.onload = () => {
-      try {
-        const header = (name) => request.getResponseHeader(name);
-        resolve(answer(request.status, header, request.responseText, { started, uploaded: true }));
-      } catch (problem) {
-        reject(problem);
-      }
-    };
+    request.onload = () =>
+      resolve({ status: request.status, header: (name) => request.getResponseHeader(name), body: request.responseText });
     request.onerror = () => reject(new Problem("network"));
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", abort);

@@ -22,6 +22,7 @@ const result = new Result($("result"), {
     copyAll: async (entry, button) => said(button, await copy(asText([entry]))),
     save: (format, entry) => save(format, [entry]),
     again: (entry, fresh) => documents.again(entry, { fresh }),
+    readPages: (entry, pages) => documents.readPages(entry, pages),
     cancel: (entry) => documents.cancel(entry),
     useKey: async (key) => {
       const accepted = await useKey(key);

@@ -2,6 +2,7 @@
 // States: waiting → fingerprint → asking → (sending → reading) → done | failed | cancelled.
 
 import { fingerprint, lookUp, Problem, recognise, thumbnail } from "./api.js";
+import { mayHavePages } from "./pages.js";
 
 const AT_ONCE = 2; // One document's upload overlaps another's reading; more would only queue at the gateway.
 const SETTLED = new Set(["done", "failed", "cancelled"]);
@@ -13,19 +14,19 @@ export class Documents {
     this.changed = changed;
   }
 
-  /** Adds files; each entry `{name, file, url, state, fresh, …}` starts as soon as there is room. */
+  /** Adds files; each entry `{name, file, url, state, fresh, pages, …}` starts as soon as there is room. */
   add(files, { fresh }) {
-    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, state: "waiting" }));
+    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, pages: "", state: "waiting" }));
     this.entries.push(...added);
     for (const entry of added) this.#queue(entry);
     this.#next();
     return added;
   }
 
-  /** Runs an entry again; with `fresh` the picture is read anew. */
-  again(entry, { fresh }) {
+  /** Runs an entry again; with `fresh` the picture is read anew. `pages`: a range of them, "" for all. */
+  again(entry, { fresh, pages = entry.pages }) {
     if (!settled(entry)) return;
-    entry.fresh = fresh;
+    Object.assign(entry, { fresh, pages });
     this.#queue(entry);
     this.#next();
   }
@@ -33,6 +34,13 @@ export class Documents {
   /** Runs everything again that was refused for want of an API key. */
   retryRefused() {
     for (const entry of this.entries) if (entry.problem?.kind === 401) this.again(entry, { fresh: entry.fresh });
+  }
+
+  /** Reads other pages of an entry, whatever becomes of those that are being read. */
+  async readPages(entry, pages) {
+    this.cancel(entry);
+    await entry.running;
+    this.again(entry, { fresh: entry.fresh, pages });
   }
 
   cancel(entry) {
@@ -59,7 +67,7 @@ export class Documents {
 
   #queue(entry) {
     if (entry.thumbnail?.startsWith("blob:")) URL.revokeObjectURL(entry.thumbnail);
-    Object.assign(entry, { problem: null, answer: null, record: null, thumbnail: null, fraction: 0, abort: new AbortController() });
+    Object.assign(entry, { problem: null, answer: null, record: null, thumbnail: null, fraction: 0, page: null, abort: new AbortController() });
     this.#become(entry, "waiting");
   }
 
@@ -72,7 +80,7 @@ export class Documents {
   #next() {
     const running = this.entries.filter((entry) => !settled(entry) && entry.state !== "waiting").length;
     const waiting = this.entries.filter((entry) => entry.state === "waiting");
-    for (const entry of waiting.slice(0, Math.max(0, AT_ONCE - running))) this.#run(entry);
+    for (const entry of waiting.slice(0, Math.max(0, AT_ONCE - running))) entry.running = this.#run(entry);
   }
 
   async #run(entry) {
@@ -97,7 +105,7 @@ export class Documents {
 
   async #lookUp(entry, signal) {
     this.#become(entry, "fingerprint");
-    const id = await fingerprint(entry.file, signal);
+    const id = await fingerprint(entry.file, entry.pages, signal);
     signal.throwIfAborted();
     if (id === null) return null;
     this.#become(entry, "asking");
@@ -111,7 +119,12 @@ export class Documents {
       if (fraction < 1) this.changed(entry);
       else if (entry.state === "sending") this.#become(entry, "reading");
     };
-    return recognise(entry.file, { fresh: entry.fresh, signal, onSent });
+    const onPage = (done, total) => {
+      entry.page = { done, total };
+      this.changed(entry);
+    };
+    const several = mayHavePages(entry.file);
+    return recognise(entry.file, { fresh: entry.fresh, pages: entry.pages, signal, onSent, onPage: several && onPage });
   }
 }
 

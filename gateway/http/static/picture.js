@@ -32,7 +32,7 @@ export class Picture {
     this.isLow = isLow;
     if (!same) {
       this.record = entry.record;
-      this.page = 1;
+      this.page = this.#firstPage();
       this.broken = new Set();
       this.zoom = null;
       this.#drawPage();
@@ -91,14 +91,17 @@ export class Picture {
     this.words();
   }
 
-  // The file itself where the browser shows it upright as the gateway saw it, then the kept thumbnail,
-  // then the lines alone. Only the first page has a picture.
+  // Of the pages that were read; the file's own first one before that.
+  #firstPage() {
+    return this.record?.image.page_sizes[0].page ?? 1;
+  }
+
+  // The file itself where the browser shows it upright as the gateway saw it, then the kept thumbnail, then the lines
+  // alone. Only the first page that was read has a picture.
   #drawPage() {
     const candidates = [];
-    if (this.page === 1) {
-      candidates.push(["file", this.entry.url]);
-      if (this.entry.thumbnail) candidates.push(["thumbnail", this.entry.thumbnail]);
-    }
+    if (this.page === 1) candidates.push(["file", this.entry.url]);
+    if (this.page === this.#firstPage() && this.entry.thumbnail) candidates.push(["thumbnail", this.entry.thumbnail]);
     const [source, address] = candidates.find(([name]) => !this.broken.has(name)) ?? [this.record ? "layout" : "none"];
     this.source = source;
     this.image.hidden = address === undefined;
@@ -110,12 +113,8 @@ export class Picture {
 
   #size() {
     const { record, image } = this;
-    if (record && this.page === 1) return [record.image.width, record.image.height];
-    if (record) {
-      const corners = record.lines.filter((line) => line.page === this.page).flatMap((line) => line.box);
-      const reach = (axis) => Math.max(...corners.map((corner) => corner[axis]), 1) + Math.min(...corners.map((corner) => corner[axis]));
-      return corners.length ? [reach(0), reach(1)] : [210, 297];
-    }
+    const size = record?.image.page_sizes.find(({ page }) => page === this.page);
+    if (size) return [size.width, size.height];
     return image.naturalWidth ? [image.naturalWidth, image.naturalHeight] : [4, 3];
   }
 
@@ -190,7 +189,7 @@ export class Picture {
     const tool = (name, action, words, content, properties = {}) =>
       h("button", { type: "button", class: "tool", "data-tool": name, "aria-label": words, title: words, onclick: action, ...properties }, content);
     const pages = this.record?.image.pages ?? 1;
-    const numbers = [...new Set([1, ...(this.record?.lines ?? []).map((line) => line.page)])].sort((a, b) => a - b);
+    const numbers = this.record?.image.page_sizes.map(({ page }) => page) ?? [1];
     const at = numbers.indexOf(this.page);
     fill(this.tools,
       tool("out", () => this.#step(-1), t("zoomOut"), icon(ICONS.minus)),

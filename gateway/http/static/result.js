@@ -4,11 +4,12 @@ import { settled } from "./documents.js";
 import { fill, h, icon, ICONS } from "./dom.js";
 import { fieldList } from "./fields.js";
 import { isLow, Lines } from "./lines.js";
+import { mayHavePages, pagesForm } from "./pages.js";
 import { facts, outcome } from "./outcome.js";
-import { duration, score, t, tOrNull } from "./words.js";
+import { duration, number, score, t, tOrNull } from "./words.js";
 
 export class Result {
-  /** `actions`: `{copyAll, save, again, cancel}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
+  /** `actions`: `{copyAll, save, again, readPages, cancel}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
   constructor(root, { actions, lines }) {
     this.root = root;
     this.actions = actions;
@@ -24,8 +25,8 @@ export class Result {
     this.entry = entry;
     this.record = entry.record;
     if (entry.state === "done") this.#done(entry);
-    else if (entry.state === "failed") fill(this.root, heading(entry), this.#problem(entry));
-    else fill(this.root, heading(entry), this.#progress(entry));
+    else if (entry.state === "failed") fill(this.root, heading(entry), this.#problem(entry), this.#pages(entry));
+    else fill(this.root, heading(entry), this.#progress(entry), this.#pages(entry));
   }
 
   /** Renews the words of a document on its way without building the panel anew. */
@@ -35,8 +36,14 @@ export class Result {
     label.textContent = stateWords(entry);
     const bar = this.root.querySelector("progress");
     if (!bar) return;
-    if (entry.state === "sending") bar.value = entry.fraction;
-    else bar.removeAttribute("value");
+    const part = progressOf(entry);
+    if (part === null) bar.removeAttribute("value");
+    else bar.value = part;
+  }
+
+  #pages(entry) {
+    const several = mayHavePages(entry.file) && (entry.record?.image.pages ?? 2) > 1;
+    return several && pagesForm(entry, (pages) => this.actions.readPages(entry, pages));
   }
 
   #done(entry) {
@@ -68,6 +75,7 @@ export class Result {
         h("span", { class: "save", role: "group", "aria-label": t("saveAs") }, h("span", { "aria-hidden": "true" }, t("saveAs")), saving),
         h("button", { type: "button", class: "plain", id: "reread", title: t("freshHelp"), onclick: () => this.actions.again(entry, true) }, t("rereadOne"))),
       this.#summary(record),
+      this.#pages(entry),
       record.lines.length ? this.lines.element : h("p", { class: "none" }, t("noLines")));
   }
 
@@ -89,7 +97,7 @@ export class Result {
     const over = settled(entry);
     return h("div", { class: "progress" },
       h("p", { class: "progress-label" }, stateWords(entry)),
-      !over && h("progress", { max: "1", value: entry.state === "sending" ? entry.fraction : null, "aria-label": t("result") }),
+      !over && h("progress", { max: "1", value: progressOf(entry), "aria-label": t("result") }),
       over ? h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
         : h("button", { type: "button", class: "secondary", id: "cancel", onclick: () => this.actions.cancel(entry) }, t("cancel")));
   }
@@ -135,8 +143,18 @@ export function problemWords({ kind, detail }) {
   };
 }
 
+// How much of what is being done is done (0 to 1), or null where nobody knows.
+function progressOf({ state, fraction, page }) {
+  if (state === "sending") return fraction;
+  return state === "reading" && page?.total > 1 ? page.done / page.total : null;
+}
+
 export function stateWords(entry) {
   if (entry.state === "sending") return t("sending", { percent: score(entry.fraction) });
+  if (entry.state === "reading" && entry.page?.total > 1) {
+    const { done, total } = entry.page;
+    return t("readingPage", { page: number(Math.min(done + 1, total)), total: number(total) });
+  }
   if (entry.state === "reading") {
     const elapsed = performance.now() - entry.since;
     return t("reading", { seconds: elapsed < 1000 ? "" : duration(Math.floor(elapsed / 1000) * 1000) }).trim();

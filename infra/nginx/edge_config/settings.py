@@ -2,90 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config import keys, tls
-
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
-_WILDCARD_NAME = re.compile(r"(?:\*\.)?(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
-_SIZE = re.compile(r"[1-9][0-9]{0,8}[kmg]")
-_PATH = re.compile(r"/[A-Za-z0-9._/+@-]*")
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\*")
+from edge_config import keys, readers, tls
 
 
 class MistakesError(ValueError):
     """The environment does not make a valid configuration; the message has one line per mistake."""
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= 3600:
-        raise ValueError("must be a number of seconds above 0, up to 3600")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"must be {what}")
-        return text
-
-    return parse
-
-
-def _path(text: str) -> str:
-    absolute = text if text.startswith("/") else str(Path.cwd() / text)
-    if not _PATH.fullmatch(absolute):
-        raise ValueError("must be a path of plain characters: nginx would read others as syntax")
-    return absolute
-
-
-def _address(text: str) -> str:
-    """``host:port``, ``[IPv6]:port``."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} must be host:port")
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            ipaddress.IPv6Address(host[1:-1])
-        except ValueError:
-            raise ValueError(f"{text!r} must be host:port") from None
-    elif not _HOST_NAME.fullmatch(host):
-        raise ValueError(f"{text!r} must be host:port")
-    return text
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise ValueError(f"{text!r} must be an address or a network such as 10.0.0.0/24") from None
-
-
-def _listed(parse: Callable[[str], str], at_least: int = 0) -> Callable[[str], tuple[str, ...]]:
-    def parse_list(text: str) -> tuple[str, ...]:
-        values = tuple(parse(part.strip()) for part in text.split(",") if part.strip())
-        if len(values) < at_least:
-            raise ValueError("must not be empty")
-        return values
-
-    return parse_list
 
 
 @dataclass(frozen=True)
@@ -98,129 +24,140 @@ class Setting:
     meaning: str
 
 
-_server_name = _matching(_WILDCARD_NAME, "host names, such as ocr.example.org or *.example.org")
-_switch = _matching(re.compile(r"off|on"), "on or off")
-_size = _matching(_SIZE, "a size such as 64m or 10g")
-
 SETTINGS = (
-    Setting("OCR_EDGE_LISTEN", "127.0.0.1:8080", _listed(_address, 1), "Addresses that clients use, comma-separated."),
+    Setting(
+        "OCR_EDGE_LISTEN",
+        "127.0.0.1:8080",
+        readers.listed(readers.address, 1),
+        "Addresses that clients use, comma-separated.",
+    ),
     Setting(
         "OCR_EDGE_SERVER_NAMES",
         "",
-        _listed(_server_name),
+        readers.listed(readers.server_name),
         "Host names answered for; any other gets 421. Empty: every name is answered.",
     ),
-    Setting("OCR_EDGE_UPSTREAMS", "127.0.0.1:5000", _listed(_address, 1), "The gateways, or shields, comma-separated."),
+    Setting(
+        "OCR_EDGE_UPSTREAMS",
+        "127.0.0.1:5000",
+        readers.listed(readers.address, 1),
+        "The gateways, or shields, comma-separated.",
+    ),
     Setting(
         "OCR_EDGE_BALANCE",
         "turns",
-        _matching(re.compile(r"turns|id"), "turns or id"),
+        readers.matching(re.compile(r"turns|id"), "turns or id"),
         "How look-ups are spread over them: in turns, or by the result's id (consistent hashing, for shields).",
     ),
     Setting(
         "OCR_EDGE_NAME",
         "ocr-edge",
-        _matching(re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}"), "letters, digits and hyphens"),
+        readers.matching(re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}"), "letters, digits and hyphens"),
         "This edge's name in Cache-Status.",
     ),
     Setting(
         "OCR_EDGE_UPSTREAM_HOST",
         "ocr-gateway",
-        _matching(_HOST_NAME, "a host name"),
+        readers.host_name,
         "The Host that gateways are asked for, whatever the client said.",
     ),
     Setting(
-        "OCR_EDGE_TLS_LISTEN", "", _listed(_address), "Addresses with TLS and HTTP/2, comma-separated. Empty: none."
+        "OCR_EDGE_TLS_LISTEN",
+        "",
+        readers.listed(readers.address),
+        "Addresses with TLS and HTTP/2, comma-separated. Empty: none.",
     ),
-    Setting(
-        "OCR_EDGE_TLS_CERTIFICATE", "", lambda text: _path(text) if text else "", "The certificate with its chain, PEM."
-    ),
-    Setting("OCR_EDGE_TLS_KEY", "", lambda text: _path(text) if text else "", "Its private key, PEM."),
+    Setting("OCR_EDGE_TLS_CERTIFICATE", "", readers.path_or(""), "The certificate with its chain, PEM."),
+    Setting("OCR_EDGE_TLS_KEY", "", readers.path_or(""), "Its private key, PEM."),
     Setting(
         "OCR_EDGE_HTTP3",
         "off",
-        _switch,
+        readers.switch,
         "HTTP/3 on the TLS addresses too; needs an nginx with QUIC (1.25 or later).",
     ),
     Setting(
         "OCR_EDGE_REDIRECT_LISTEN",
         "",
-        _listed(_address),
+        readers.listed(readers.address),
         "Addresses that lead from plain HTTP to TLS, comma-separated; needs OCR_EDGE_SERVER_NAMES.",
     ),
-    Setting("OCR_EDGE_ADMIN_LISTEN", "127.0.0.1:8081", _address, "Address for purging and health; never publish it."),
+    Setting(
+        "OCR_EDGE_ADMIN_LISTEN", "127.0.0.1:8081", readers.address, "Address for purging and health; never publish it."
+    ),
     Setting(
         "OCR_EDGE_PURGE_ALLOW",
         "127.0.0.1,::1",
-        _listed(_network, 1),
+        readers.listed(readers.network, 1),
         "Addresses and networks that may use the admin address.",
     ),
     Setting(
         "OCR_EDGE_TRUSTED_PROXIES",
         "",
-        _listed(_network),
+        readers.listed(readers.network),
         "Networks of a CDN or balancer in front, whose X-Forwarded-For is believed.",
     ),
-    Setting("OCR_EDGE_DIR", "data/edge", _path, "Folder for the cache, the pid and half-received uploads."),
-    Setting(
-        "OCR_EDGE_CACHE_DIR", "", lambda text: _path(text) if text else "", "The cache. Empty: `cache` in OCR_EDGE_DIR."
-    ),
-    Setting("OCR_EDGE_CACHE_SIZE", "10g", _size, "Largest size of the cache on disk."),
-    Setting("OCR_EDGE_CACHE_KEYS", "64m", _size, "Memory for its keys; 1m holds about 8,000."),
+    Setting("OCR_EDGE_DIR", "data/edge", readers.path, "Folder for the cache, the pid and half-received uploads."),
+    Setting("OCR_EDGE_CACHE_DIR", "", readers.path_or(""), "The cache. Empty: `cache` in OCR_EDGE_DIR."),
+    Setting("OCR_EDGE_CACHE_SIZE", "10g", readers.size, "Largest size of the cache on disk."),
+    Setting("OCR_EDGE_CACHE_KEYS", "64m", readers.size, "Memory for its keys; 1m holds about 8,000."),
     Setting(
         "OCR_EDGE_EPOCH",
         "0",
-        _matching(re.compile(r"[0-9a-z]{1,16}"), "up to 16 small letters and digits"),
+        readers.matching(re.compile(r"[0-9a-z]{1,16}"), "up to 16 small letters and digits"),
         "Part of every cache key: another value forgets everything that is cached.",
     ),
-    Setting("OCR_EDGE_UPLOAD_RATE", "10", _integer(1, 100_000), "Uploads a second from one client address."),
-    Setting("OCR_EDGE_UPLOAD_BURST", "50", _integer(1, 100_000), "Uploads above that rate taken at once."),
-    Setting("OCR_EDGE_LOOKUP_TIMEOUT", "10", _integer(1, 600), "Longest wait, in seconds, for a gateway's look-up."),
-    Setting("OCR_EDGE_ACCESS_LOG", "/dev/stdout", _path, "The access log, JSON lines."),
+    Setting("OCR_EDGE_UPLOAD_RATE", "10", readers.integer(1, 100_000), "Uploads a second from one client address."),
+    Setting("OCR_EDGE_UPLOAD_BURST", "50", readers.integer(1, 100_000), "Uploads above that rate taken at once."),
+    Setting(
+        "OCR_EDGE_LOOKUP_TIMEOUT", "10", readers.integer(1, 600), "Longest wait, in seconds, for a gateway's look-up."
+    ),
+    Setting("OCR_EDGE_ACCESS_LOG", "/dev/stdout", readers.path, "The access log, JSON lines."),
     Setting(
         "OCR_EDGE_ERROR_LOG",
         "stderr",
-        lambda text: text if text == "stderr" else _path(text),
+        readers.path_or("stderr"),
         "nginx's own log: a path, or stderr.",
     ),
     Setting(
         "OCR_EDGE_USER",
         "",
-        _matching(re.compile(r"[a-z_][a-z0-9_-]{0,31}|"), "a user's name"),
+        readers.matching(re.compile(r"[a-z_][a-z0-9_-]{0,31}|"), "a user's name"),
         "Who nginx's workers run as when it is started by root. Empty: the package's choice.",
     ),
     Setting(
         "OCR_EDGE_WORKERS",
         "auto",
-        _matching(re.compile(r"auto|[1-9][0-9]?"), "auto or a small number"),
+        readers.matching(re.compile(r"auto|[1-9][0-9]?"), "auto or a small number"),
         "nginx worker processes.",
     ),
     Setting(
         "OCR_EDGE_PURGE_MODULE",
         "/usr/lib/nginx/modules/ngx_http_cache_purge_module.so",
-        _path,
-        "The purge module (Debian: libnginx-mod-http-cache-purge).",
+        readers.path_or("none"),
+        "The purge module (Debian: libnginx-mod-http-cache-purge). `none`: files are removed instead; needs --run.",
     ),
-    Setting("OCR_EDGE_AGE", "off", _switch, "`on`: an Age on every hit, which needs the njs module."),
+    Setting("OCR_EDGE_AGE", "off", readers.switch, "`on`: an Age on every hit, which needs the njs module."),
     Setting(
         "OCR_EDGE_JS_MODULE",
         "/usr/lib/nginx/modules/ngx_http_js_module.so",
-        _path,
+        readers.path,
         "The njs module (Debian: libnginx-mod-http-js). Only OCR_EDGE_AGE=on and OCR_EDGE_KEYS=edge need it.",
     ),
     # These are the gateway's own; the edge must agree with it.
     Setting(
         "OCR_MAX_UPLOAD_BYTES",
         str(20 * 2**20),
-        _integer(1024, 2**40),
+        readers.integer(1024, 2**40),
         "Largest image, as in the gateway; a request may have four times that.",
     ),
-    Setting("OCR_READ_TIMEOUT", "60", _seconds, "Deadline of one reading, as in the gateway."),
-    Setting("OCR_TTL", str(7 * 24 * 3600), _integer(1, 7 * 24 * 3600), "Lifetime of a result, as in the gateway."),
+    Setting("OCR_READ_TIMEOUT", "60", readers.seconds, "Deadline of one reading, as in the gateway."),
+    Setting(
+        "OCR_TTL", str(7 * 24 * 3600), readers.integer(1, 7 * 24 * 3600), "Lifetime of a result, as in the gateway."
+    ),
     Setting(
         "OCR_CORS_ORIGINS",
         "",
-        _listed(_matching(_ORIGIN, "origins such as https://erp.example.org, or *")),
+        readers.listed(readers.origin),
         "Origins whose pages may read results, as in the gateway.",
     ),
     *(Setting(*each) for each in keys.SETTINGS),
@@ -243,8 +180,10 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
         except ValueError as error:
             mistakes.append(f"{setting.variable}: {error}")
     module = values.get("OCR_EDGE_PURGE_MODULE")
-    if module and not Path(str(module)).is_file():
-        mistakes.append(f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge")
+    if module and not unlinks(values) and not Path(str(module)).is_file():
+        mistakes.append(
+            f"OCR_EDGE_PURGE_MODULE: {module} is not there; install libnginx-mod-http-cache-purge, or say none"
+        )
     mistakes += keys.mistakes(values)
     mistakes += _js_mistakes(values) + _tls_mistakes(values)
     listens = values.get("OCR_EDGE_LISTEN", ())
@@ -254,6 +193,11 @@ def load(environment: Mapping[str, str]) -> dict[str, object]:
         raise MistakesError("\n".join(mistakes))
     values["OCR_EDGE_CACHE_DIR"] = values["OCR_EDGE_CACHE_DIR"] or f"{values['OCR_EDGE_DIR']}/cache"
     return values
+
+
+def unlinks(values: Mapping[str, object]) -> bool:
+    """Whether nginx purges without a module."""
+    return values.get("OCR_EDGE_PURGE_MODULE") == "none"
 
 
 def needs_js(values: Mapping[str, object]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_config import epoch, keys, tls
-from edge_config.settings import describe, needs_js
+from edge_config.settings import describe, needs_js, unlinks
 
 TEMPLATES = Path(__file__).resolve().parents[1]
 SETTINGS_FILE = Path("settings")
@@ -64,6 +64,10 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
             "cors_origins": _cors(listed["OCR_CORS_ORIGINS"]),
             "cors_vary": ", Origin" if set(listed["OCR_CORS_ORIGINS"]) - {"*"} else "",
             "result_cors": _RESULT_CORS if listed["OCR_CORS_ORIGINS"] else "    # OCR_CORS_ORIGINS is empty.",
+            "load_purge": "# OCR_EDGE_PURGE_MODULE is none."
+            if unlinks(values)
+            else f"load_module {plain['purge_module']};",
+            "purge_by": "unlink" if unlinks(values) else "module",
             "load_js": f"load_module {values['OCR_EDGE_JS_MODULE']};" if needs_js(values) else "# No script is needed.",
             "js_path": "js_path js;" if needs_js(values) else "",
             "import_js": "js_import age from age.js;" if values["OCR_EDGE_AGE"] == "on" else "",

@@ -56,8 +56,11 @@ def placeholders(values: Mapping[str, object], nginx: Nginx) -> dict[str, str]:
     if nginx.has_http2_directive:
         lines.append("    http2 on;")
     headers = ["    add_header Strict-Transport-Security $transport_security always;"]
+    refusals = [f"    listen {address} ssl{inline_http2} default_server;" for address in listens]
     if values["OCR_EDGE_HTTP3"] == "on":
-        lines += [f"    listen {address} quic reuseport{default};" for address in listens]
+        # `reuseport` is said once for each address, in its default server.
+        lines += [f"    listen {address} quic{'' if names else f' reuseport{default}'};" for address in listens]
+        refusals += [f"    listen {address} quic reuseport default_server;" for address in listens]
         ports = sorted({address.rpartition(":")[2] for address in listens})
         offers = ", ".join(f'h3=":{port}"; ma=86400' for port in ports)
         headers.append(f"    add_header Alt-Svc '{offers}' always;")
@@ -71,12 +74,7 @@ def placeholders(values: Mapping[str, object], nginx: Nginx) -> dict[str, str]:
         ),
         "tls_listen": "\n".join(lines),
         # A name that is not ours is told apart in the handshake already.
-        "tls_refusal": "\n".join(
-            [
-                *(f"    listen {address} ssl{inline_http2} default_server;" for address in listens),
-                "    ssl_reject_handshake on;",
-            ]
-        ),
+        "tls_refusal": "\n".join([*refusals, "    ssl_reject_handshake on;"]),
         "tls_headers": "\n".join(headers),
         "redirect": _redirect(redirects, names) if redirects else "# OCR_EDGE_REDIRECT_LISTEN is empty.",
     }

@@ -1,26 +1,46 @@
-// Key mode at the edge: is there an API key, or a link that the gateway signed? Run by njs (libnginx-mod-http-js).
-// Each function says '1' for yes; whatever breaks is an empty string to nginx, which means no.
-// The gateway checks again whatever reaches it; gateway/signing.py makes what `signed` checks.
+// Key mode at the edge: what a request's API key, or its link that the gateway signed, opens. Run by njs
+// (libnginx-mod-http-js). Whatever breaks is an empty string to nginx, which means nothing.
+// gateway/signing.py makes and checks the same links; infra/nginx/edge_config/keys.py writes what is checked with.
 //
 // What has which form is judged by nginx (keys/edge/http.conf): njs starts anew for each request, and compiling one
 // regular expression costs it more than the HMAC.
 
 import crypto from 'crypto';
 
-/** Whether a look-up has a key, or a valid link. */
-function may_look_up(r) {
-    return (r.variables.key_given ? known(r.variables.offered_key) : signed(r.variables)) ? '1' : '';
+// Seconds that the edge's own link holds: the longest way to a gateway, through other edges, with clocks a little apart.
+const ON_THE_WAY = 120;
+
+/**
+ * The query of the link under which a look-up is answered: the one it came with, or one to the result of the API key's
+ * tenant. `-`: the gateway is asked with the request's own credential. Empty: nobody may.
+ */
+function lookup_query(r) {
+    const variables = r.variables;
+    if (!variables.key_given) {
+        return signed(variables) ? variables.signed_query : '';
+    }
+    const tenant = tenant_of(variables.offered_key);
+    if (!tenant || variables.sole_credential !== '1') {
+        return tenant === undefined ? '' : '-';
+    }
+    const expires = String(Math.floor(Date.now() / 1000) + ON_THE_WAY);
+    const message = `ocr-lookup-1\n${tenant}\n${variables.result_id}\n${expires}\n`;
+    // With the last key: where keys are being replaced, it is the one that every gateway accepts.
+    const signature = hmac(edge_keys.signing[edge_keys.signing.length - 1], message).toString('hex');
+    return `tenant=${tenant}&expires=${expires}&signature=${signature}`;
 }
 
-/** Whether any other request has a key. */
+/** Whether any other request has a key: '1', or nothing. */
 function may_call(r) {
-    return known(r.variables.offered_key) ? '1' : '';
+    return tenant_of(r.variables.offered_key) === undefined ? '' : '1';
 }
 
-/** Whether a key may be asked about at the gateway: one of those rendered, where they were. */
-function known(key) {
-    const digests = edge_keys.digests;
-    return key !== '' && (digests === null || digests[crypto.createHash('sha256').update(key).digest('hex')] === 1);
+/** Whose key this is; empty where the gateway has to say (no keys were rendered, an operator's); undefined: nobody's. */
+function tenant_of(key) {
+    if (key === '') {
+        return undefined;
+    }
+    return edge_keys.digests === null ? '' : edge_keys.digests[crypto.createHash('sha256').update(key).digest('hex')];
 }
 
 function signed(variables) {
@@ -31,12 +51,16 @@ function signed(variables) {
     const signature = Buffer.from(variables.link_signature, 'hex');
     // A preloaded array has a length and items, and none of an array's methods.
     for (let at = 0; at < edge_keys.signing.length; at += 1) {
-        const key = Buffer.from(edge_keys.signing[at], 'hex');
-        if (same(crypto.createHmac('sha256', key).update(message).digest(), signature)) {
-            return true;
+        if (same(hmac(edge_keys.signing[at], message), signature)) {
+            // A link outlives its tenant's keys, and not its tenant.
+            return edge_keys.tenants === null || edge_keys.tenants[variables.link_tenant] === true;
         }
     }
     return false;
+}
+
+function hmac(key, message) {
+    return crypto.createHmac('sha256', Buffer.from(key, 'hex')).update(message).digest();
 }
 
 /** Compares all 32 bytes, wherever they differ: the time says nothing. */
@@ -48,4 +72,4 @@ function same(one, other) {
     return different === 0;
 }
 
-export default {may_look_up, may_call};
+export default {lookup_query, may_call};

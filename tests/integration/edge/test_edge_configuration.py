@@ -40,6 +40,7 @@ SETTINGS = {
     "Age": {"OCR_EDGE_AGE": "on"},
     "in front of shields": {"OCR_EDGE_UPSTREAMS": "127.0.0.1:8080,127.0.0.2:8080", "OCR_EDGE_BALANCE": "id"},
     "any origin": {"OCR_CORS_ORIGINS": "*"},
+    "without a purge module": {"OCR_EDGE_PURGE_MODULE": "none"},
     "keys at the gateway": {"OCR_EDGE_KEYS": "gateway"},
     "keys at the edge": {"OCR_EDGE_KEYS": "edge"},
 }
@@ -82,9 +83,11 @@ def test_gixy_finds_nothing(rendered):
 
 
 def test_what_breaks_in_javascript_opens_nothing():
-    """nginx takes a function that throws for an empty string, so only its `1` may let anybody in."""
+    """nginx takes a function that throws for an empty string, so only what is spelt out may let anybody in."""
     files = {file.name: file.read_text() for file in (RENDER.parent / "keys" / "edge").glob("*.conf")}
-    assert re.findall(r"js_set \$(\w+) ", files["http.conf"]) == ["may_look_up", "may_call"]
+    assert re.findall(r"js_set \$(\w+) ", files["http.conf"]) == ["lookup_query", "may_call"]
     conditions = re.findall(r"if \((.*)\)", "".join(files.values()))
     assert sorted(conditions) == ["$called != 1", "$may_look_up != 1"]
     assert "    default $may_call;" in files["http.conf"]
+    may_look_up = re.search(r"\$may_look_up \{(.*?)\}", files["http.conf"], re.DOTALL)
+    assert may_look_up[1].split() == ["default", "0;", '"-;"', "1;", '"~;tenant="', "1;"]

@@ -10,6 +10,13 @@ import pytest
 from gateway.purge import ENTRIES, RENDERINGS, EdgePurger, PurgeFailed
 
 
+@pytest.fixture(scope="module", params=["module", "none"], ids=["by module", "by removing the file"])
+def edge(request, edge_before, origin):
+    """An edge that purges with nginx's module, and one without it."""
+    chosen = {} if request.param == "module" else {"OCR_EDGE_PURGE_MODULE": "none"}
+    return edge_before(f"127.0.0.1:{origin.port}", **chosen)
+
+
 def fill(edge, origin, live, address):
     for rendering in RENDERINGS:
         origin.answers[address + rendering] = live(b"secret" + rendering.encode())

@@ -269,3 +269,14 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(start_edge, origin, answe
     )
     statuses = [edge.get("/ocr", "POST", {"X-Forwarded-For": f"192.0.2.{n}"}, b"image").status for n in (1, 1, 2, 3, 1)]
     assert statuses == [200, 200, 200, 200, 429]
+
+
+def test_deletions_are_counted_like_uploads(start_edge, origin, answer):
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="2")
+    paths = [f"/results/{number:064x}" for number in range(6)]
+    origin.answers |= {path: lambda seen: answer(204 if seen.method == "DELETE" else 404) for path in paths}
+    replies = [edge.get(path, "DELETE") for path in paths]
+    assert [reply.status for reply in replies[:3]] == [204, 204, 204]
+    assert replies[-1].status == 429
+    assert replies[-1].headers["retry-after"] == "1"
+    assert edge.get(paths[0]).status == 404, "looking up is not counted"

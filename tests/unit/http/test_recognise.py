@@ -100,6 +100,16 @@ def test_a_batch_is_answered_in_order_and_one_bad_image_spoils_nothing(client, g
     assert (second["status"], second["type"]) == (415, "/docs#unsupported-image")
     assert third["cache_status"].startswith("ocr-gateway; hit")
     assert answer.headers["X-Cache-Status"] == "MISS"
+    assert answer.headers["Cache-Status"] == "ocr-gateway; fwd=miss; detail=batch"
+
+
+def test_a_batch_of_known_documents_is_a_hit_that_nobody_keeps(client, invoice):
+    upload = invoice.encoded()
+    client.post("/ocr", **form(upload))
+    answer = client.post("/ocr", **form(upload, upload))
+    assert answer.headers["X-Cache-Status"] == "HIT"
+    assert answer.headers["Cache-Status"] == "ocr-gateway; hit; detail=batch"
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_an_empty_image_of_a_batch_is_refused_alone(client, invoice):
@@ -113,15 +123,24 @@ def test_the_line_layout_is_another_reading(client, invoice):
     assert answer.json["id"] == result_id(upload, Options(layout="line"))
 
 
+def test_characters_are_told_where_they_are_asked_for(client, gateway, invoice):
+    upload = invoice.encoded()
+    answer = client.post("/ocr?detail=characters", **form(upload))
+    assert answer.json["id"] == result_id(upload, Options(detail="characters"))
+    assert gateway.reader.constraints == Constraints(characters=True)
+    assert client.post("/ocr", **form(upload)).headers["X-Cache-Status"] == "MISS"
+    assert gateway.reader.constraints == Constraints()
+
+
 def test_what_is_known_of_the_text_reaches_the_reader_and_is_part_of_the_id(client, gateway, invoice):
     upload = invoice.encoded()
     plain = client.post("/ocr", **form(upload))
-    query = {"charset": "upper,digits:-", "lexicon": "发票, INV-1"}
+    query = {"charset": "upper,digits:-", "lexicon": "发票, INV-1", "pattern": r"INV-\d+"}
     answer = client.post("/ocr", query_string=query, **form(upload))
-    assert answer.json["id"] == result_id(upload, Options(charset="digits,upper:-", lexicon="INV-1,发票"))
+    assert answer.json["id"] == result_id(upload, Options("auto", "", "digits,upper:-", "INV-1,发票", r"INV-\d+"))
     assert (plain.headers["X-Cache-Status"], answer.headers["X-Cache-Status"]) == ("MISS", "MISS")
-    assert gateway.reader.constraints == Constraints("digits,upper:-", ("INV-1", "发票"))
-    same = client.post("/ocr", query_string={"lexicon": "INV-1,发票", "charset": "digits,upper:-"}, **form(upload))
+    assert gateway.reader.constraints == Constraints("digits,upper:-", ("INV-1", "发票"), r"INV-\d+")
+    same = client.post("/ocr", query_string=query | {"lexicon": "INV-1,发票"}, **form(upload))
     assert (same.json["id"], same.headers["X-Cache-Status"]) == (answer.json["id"], "HIT")
 
 
@@ -131,6 +150,7 @@ def test_a_copy_is_no_match_for_a_reading_under_other_constraints(client, invoic
     assert client.post("/ocr", **form(copy)).headers["X-Cache-Status"] == "HIT"
     assert client.post("/ocr?charset=digits", **form(copy)).headers["X-Cache-Status"] == "MISS"
     assert client.post("/ocr?lexicon=INV-1", **form(copy)).headers["X-Cache-Status"] == "MISS"
+    assert client.post(r"/ocr?pattern=\d%2B", **form(copy)).headers["X-Cache-Status"] == "MISS"
 
 
 class TestFirstClients:
@@ -228,6 +248,10 @@ class TestRefusals:
             "lexicon=",
             "lexicon=a",
             "lexicon=" + "ab," * 120,
+            "detail=words",
+            "pattern=",
+            "pattern=(%3F%3Da)",
+            "pattern=" + "a" * 129,
             "layout=page",
             "min_score=2",
             "min_score=nan",

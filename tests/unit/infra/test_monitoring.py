@@ -96,6 +96,12 @@ def test_prometheus_asks_the_gateways_where_compose_has_them():
     assert f'job="{job["job_name"]}"' in EXPRESSIONS["alert OCRGatewayDown"]
 
 
+def test_prometheus_has_an_operators_key_where_one_is_needed_and_an_empty_file_otherwise():
+    (job,) = SCRAPES
+    mounted = [volume.rsplit(":", 2) for volume in SERVICES["prometheus"]["volumes"]]
+    assert ["${OCR_OPERATOR_KEY_FILE:-/dev/null}", job["authorization"]["credentials_file"], "ro"] in mounted
+
+
 def test_the_compose_file_follows_the_specification_and_confines_its_services():
     tool = Path(sys.executable).with_name("check-jsonschema")
     run = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge_config import settings, templates, tls
+from edge_config import cache_files, settings, templates, tls
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,6 +172,20 @@ def test_the_edge_and_the_purger_know_the_same_renderings():
             assert ["", *alternatives.replace("\\", "").split("|")] == list(RENDERINGS)
 
 
+def test_without_a_purge_module_the_entrys_own_file_is_removed(tmp_path):
+    key = f"0.3/acme/{'0' * 64}/text.gz"
+    # nginx names a file after its key's MD5, in folders after the last three digits of that.
+    name = hashlib.md5(key.encode()).hexdigest()
+    file = tmp_path / name[-1] / name[-3:-1] / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(f"\x00\nKEY: {key}\nHTTP/1.1 200 OK".encode())
+    neighbour = file.with_name("neighbour")
+    neighbour.touch()
+    assert list(cache_files.entries(tmp_path, lambda epoch: True)) == [("0.3", key.removeprefix("0.3/"))]
+    assert [cache_files.remove(tmp_path, key) for _ in range(2)] == [True, False]
+    assert neighbour.exists() and not file.exists()
+
+
 class TestKeys:
     """Key mode: what is missing is said before nginx is touched, and no secret is printed or left readable."""
 
@@ -191,13 +206,14 @@ class TestKeys:
     def rendered(self, tmp_path, environment):
         values = settings.load(environment)
         templates.render(tmp_path / "conf", values)
-        return values, tmp_path / "conf" / "keys.json"
+        return values, tmp_path / "conf" / "edge-keys.json"
 
     def test_what_is_checked_with_is_for_its_owner_only(self, tmp_path, environment):
         values, document = self.rendered(tmp_path, environment)
         assert json.loads(document.read_text()) == {
             "signing": ["ab" * 32, "cd" * 32],
-            "digests": {"2" * 64: 1, "3" * 64: 1},
+            "digests": {"2" * 64: "acme", "3" * 64: ""},
+            "tenants": {"acme": True},
         }
         assert document.stat().st_mode & 0o777 == 0o600
         assert not any(secret in settings.describe(values) for secret in ("ab" * 32, "1" * 64, "2" * 64))
@@ -207,6 +223,16 @@ class TestKeys:
         self.rendered(tmp_path, environment | {"OCR_EDGE_KEYS": "off"})
         assert not document.exists()
         assert "ngx_http_js" not in (tmp_path / "conf" / "nginx.conf").read_text()
+
+    @pytest.mark.parametrize("mode", ["off", "gateway", "edge"])
+    def test_a_file_of_keys_beside_the_configuration_stays_as_it_is(self, tmp_path, environment, mode):
+        """It has the lookup keys, without which no id can be computed again."""
+        beside = tmp_path / "conf" / "keys.json"
+        beside.parent.mkdir()
+        (tmp_path / "api").rename(beside)
+        before = beside.read_text()
+        self.rendered(tmp_path, environment | {"OCR_EDGE_KEYS": mode, "OCR_API_KEYS_FILE": str(beside)})
+        assert beside.read_text() == before
 
     def test_without_a_file_of_keys_every_key_is_for_the_gateway_to_judge(self, tmp_path, environment):
         _, document = self.rendered(tmp_path, environment | {"OCR_API_KEYS_FILE": ""})
@@ -220,6 +246,9 @@ class TestKeys:
             ("OCR_API_KEYS_FILE", "secret"),
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": "secret"}}'),
             ("OCR_API_KEYS_FILE", '{"tenants": {"acme": {"keys": [{"sha256": "secret"}]}}}'),
+            ("OCR_API_KEYS_FILE", '{"tenants": {"secret/": {"keys": []}}}'),
+            ("OCR_API_KEYS_FILE", "[" * 100_000),
+            ("OCR_API_KEYS_FILE", json.dumps({"tenants": {name: {"keys": [{"sha256": "2" * 64}]} for name in "ab"}})),
         ],
     )
     def test_a_file_that_is_wrong_is_named_and_not_quoted(self, environment, variable, contents):
@@ -261,6 +290,13 @@ def test_an_nginx_gets_http_2_and_3_in_the_words_it_knows(module_file, tls_files
     assert "    listen [::]:443 quic reuseport default_server;" in new["tls_listen"].splitlines()
     assert "ssl http2" not in new["tls_listen"]
     assert """Alt-Svc 'h3=":443"; ma=86400'""" in new["tls_headers"]
+
+
+def test_a_name_that_is_not_ours_is_refused_over_http_3_too(module_file, tls_files):
+    values = settings.load(tls_files | {"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_SERVER_NAMES": "ocr.example"})
+    words = tls.placeholders(values | {"OCR_EDGE_HTTP3": "on"}, tls.Nginx((1, 26, 3), quic=True))
+    assert "    listen 0.0.0.0:443 quic;" in words["tls_listen"].splitlines()
+    assert "    listen 0.0.0.0:443 quic reuseport default_server;" in words["tls_refusal"].splitlines()
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,13 @@ def test_a_small_page_is_found_in_a_large_picture_of_it(page, slip, photographed
     assert np.abs(found - seen_corners(picture)).max() < 24
 
 
+def test_a_field_is_sampled_at_more_points_than_opencv_takes_at_once():
+    field = np.random.default_rng(0).normal(0, 1, (6, 8, 2)).astype(np.float32)
+    points = np.random.default_rng(1).uniform(0, 400, (70_000, 2)).astype(np.float32)
+    found = sample_field(field, points, 400, 300)
+    assert found.shape == (70_000, 2) and np.array_equal(found[-5:], sample_field(field, points[-5:], 400, 300))
+
+
 def test_another_page_is_not_aligned(proof):
     noise = np.random.default_rng(0).integers(0, 255, (500, 700, 3), np.uint8)
     with pytest.raises(NotAligned):

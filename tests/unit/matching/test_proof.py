@@ -14,6 +14,8 @@ from gateway.matching.proof import (
     TARGET_TEXT_HEIGHT,
     Proof,
     ProofError,
+    encode_image,
+    encode_proof,
     is_faithful,
     make_proof,
     proof_scale,
@@ -45,6 +47,40 @@ def test_a_codec_that_loses_a_stroke_is_not_used(page, slip):
     assert is_faithful(grey, lossy, boxes)
     lossy[330:350, 525:530] = 255  # in the first digit of an amount
     assert not is_faithful(grey, lossy, boxes)
+
+
+def encodings(monkeypatch) -> list[int]:
+    """Grows by one with each image that is encoded."""
+    seen = []
+    encoded = module._encoded
+    monkeypatch.setattr(module, "_encoded", lambda *arguments: (seen.append(1), encoded(*arguments))[1])
+    return seen
+
+
+def test_an_image_encoded_ahead_is_taken_whichever_of_its_lines_are_left_and_where_they_begin(page, slip, monkeypatch):
+    boxes = slip.boxes()
+    lines = np.roll(boxes[:-1], 2, axis=1)
+    expected = encode_proof(page, lines)
+    ahead = encode_image(page, boxes)
+    seen = encodings(monkeypatch)
+    assert encode_proof(page, lines, ahead) == expected
+    assert not seen
+
+
+def test_an_image_encoded_ahead_is_not_taken_for_lines_it_was_not_checked_in(page, slip, monkeypatch):
+    boxes = slip.boxes()
+    ahead = encode_image(page, boxes[1:])
+    seen = encodings(monkeypatch)
+    assert encode_proof(page, boxes, ahead) == encode_proof(page, boxes)
+    assert len(seen) == 2
+
+
+def test_an_image_encoded_ahead_at_another_size_is_not_taken(page, slip, monkeypatch):
+    boxes = slip.boxes()
+    ahead = replace(encode_image(page, boxes), size=(1, 1))
+    seen = encodings(monkeypatch)
+    encode_proof(page, boxes, ahead)
+    assert seen
 
 
 @pytest.mark.parametrize("size", [18, 24])

@@ -381,6 +381,41 @@ def test_small_print_on_the_edge_of_what_the_proof_shows_makes_another_page(page
     assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
 
 
+@pytest.mark.parametrize("ink", [(190, 190, 190), (212, 212, 212), (255, 200, 150)])
+@pytest.mark.parametrize("size", [10, 14])
+def test_small_print_is_seen_however_pale_or_light_coloured(page, proof, slip, size, ink):
+    verdict = verify(proof, _with_print(page, replace(slip, size=size), "VOID 8642.97", (400, 460), ink), slip.texts)
+    assert verdict.kind == "different"
+
+
+@pytest.mark.parametrize("ink", [(90, 90, 90), (120, 120, 120)])
+@pytest.mark.parametrize("size", [8, 12])
+def test_small_grey_print_is_seen_in_a_photograph(page, proof, slip, photographed, size, ink):
+    small = replace(slip, size=size)
+    assert verify(proof, photographed(_with_print(page, small, "VOID 8642.97", (400, 460), ink)),
+                  slip.texts).kind == "different"
+    longer = cv2.copyMakeBorder(page, 0, 100, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    assert verify(proof, photographed(longer), slip.texts).kind == "same"
+    verdict = verify(proof, photographed(_with_print(longer, small, "VOID 8642.97", (300, 560), ink)), slip.texts)
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+@pytest.mark.parametrize("ink", [(190, 190, 190), (212, 212, 212), (255, 200, 150)])
+@pytest.mark.parametrize("size", [10, 28])
+def test_pale_print_beyond_the_frame_makes_another_page(page, proof, slip, size, ink):
+    longer = cv2.copyMakeBorder(page, 0, 100, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    verdict = verify(proof, _with_print(longer, replace(slip, size=size), "8642.97", (300, 560), ink), slip.texts)
+    assert verdict.kind == "different" and "ink-beyond-frame" in verdict.reasons
+
+
+@pytest.mark.parametrize("ink", [(200, 40, 40), (120, 120, 120)])
+def test_a_stroke_of_a_pen_in_a_shadow_makes_another_page(page, proof, slip, ink):
+    light = 1 - 0.5 / (1 + np.exp((0.5 - np.arange(page.shape[1]) / page.shape[1]) / 0.08))[None, :, None]
+    assert verify(proof, (page * light).astype(np.uint8), slip.texts).kind == "same"
+    marked = cv2.line(page.copy(), (430, 440), (560, 490), ink, 2, cv2.LINE_AA)
+    assert verify(proof, (marked * light).astype(np.uint8), slip.texts).kind == "different"
+
+
 @pytest.mark.parametrize("ink", [(20, 20, 20), (120, 120, 120)])
 @pytest.mark.parametrize("top", [503, 515])
 def test_a_frame_drawn_along_the_edge_is_no_print_and_hides_none_beside_it(page, slip, photographed, top, ink):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from worker.constraints import UNCONSTRAINED, Constraints
-from worker.types import Line, LineReading
+from worker.types import Found, Line, LineReading
 
 ECHO, CRASH, RAISE, HANG, CRASH_ONCE, LEAK, EXIT = range(7)
 
@@ -34,8 +34,15 @@ class DoubleReader:
         self._leaked: list[bytes] = []
 
     def read(
-        self, page: np.ndarray, layout: str = "auto", constraints: Constraints = UNCONSTRAINED
+        self,
+        page: np.ndarray,
+        layout: str = "auto",
+        constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
+        box = ((0.0, 0.5), (1.0, 0.5), (1.0, 1.5), (0.0, 1.5))
+        if found:
+            found([box])
         deed, hundredths, mark = page[0, 0].tolist()
         if deed == CRASH or (deed == CRASH_ONCE and not (self._marks / "crashed").exists()):
             (self._marks / "crashed").touch()
@@ -50,8 +57,7 @@ class DoubleReader:
             os._exit(0)
         elif deed == ECHO:
             time.sleep(hundredths / 100)
-        box = ((0.0, 0.5), (1.0, 0.5), (1.0, 1.5), (0.0, 1.5))
-        wishes = [f"{constraints.charset} {constraints.lexicon}"] if constraints else []
+        wishes = [f"{constraints.charset} {constraints.lexicon} {constraints.pattern}"] if constraints else []
         facts = [str(os.getpid()), layout, str(page.shape), str(int(page.sum())), str(mark), *wishes]
         return [Line(" ".join(facts), 0.5, box)]
 
@@ -99,7 +105,11 @@ class EnvironmentSpec:
 
 class EnvironmentReader:
     def read(
-        self, page: np.ndarray, layout: str = "auto", constraints: Constraints = UNCONSTRAINED
+        self,
+        page: np.ndarray,
+        layout: str = "auto",
+        constraints: Constraints = UNCONSTRAINED,
+        found: Found | None = None,
     ) -> list[Line]:
         facts = [
             os.environ["OMP_NUM_THREADS"],

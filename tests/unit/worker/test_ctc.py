@@ -183,7 +183,9 @@ def test_where_everything_is_allowed_nothing_changes(rows):
     best, probability = rows.argmax(1), np.exp(rows.max(1))
     assert greedy_within(best, best, probability) == greedy(best, probability)
     lattice = likely(rows, 4)
-    assert all((one == other).all() for one, other in zip(separated(best, best, *lattice), lattice, strict=True))
+    *same, steps = separated(best, best, *lattice)
+    assert all((one == other).all() for one, other in zip(same, lattice, strict=True))
+    assert steps.tolist() == list(range(len(best)))
 
 
 @given(ROWS, st.sets(st.integers(1, 3)))
@@ -207,7 +209,8 @@ def test_characters_that_become_equal_stay_apart():
     allowed, probability = substitutes(restricted, best, [2], {1: [2]})
     assert greedy(allowed, probability).indices == [2]
     assert greedy_within(best, allowed, probability).indices == [2, 2]
-    lattice = separated(best, allowed, *likely(restricted, 3))
+    *lattice, steps = separated(best, allowed, *likely(restricted, 3))
+    assert steps.tolist() == sorted([*range(len(best)), *(int(place) for place in steps[1:][np.diff(steps) == 0])])
     assert beam_search(*lattice)[0][0] == (2, 2)
     assert align((2, 2), *lattice).indices == [2, 2]
 

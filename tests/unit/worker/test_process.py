@@ -74,12 +74,27 @@ def test_boxes_are_read_in_their_order(pool: ReaderPool) -> None:
 
 
 def test_constraints_travel_with_the_page_and_not_beyond_it(pool: ReaderPool) -> None:
-    constraints = Constraints("digits:é", ("发票", "INV-1"))
+    constraints = Constraints("digits:é", ("发票", "INV-1"), r"\d+")
     [line] = pool.read(page(), timeout=10, constraints=constraints)
-    assert line.text.endswith(f"0 {constraints.charset} {constraints.lexicon}")
+    assert line.text.endswith(rf"0 {constraints.charset} {constraints.lexicon} \d+")
     [reading] = pool.read_lines(page(), [((0, 1), (9, 1), (9, 2), (0, 2))], 10, constraints)
     assert reading.text.endswith(" digits:é")
     assert pool.read(page(), timeout=10)[0].text.endswith("(4, 5, 3) 0 0")
+
+
+def test_where_the_lines_are_is_told_before_they_are_read(pool: ReaderPool) -> None:
+    told: list[tuple[float, list]] = []
+    lines = pool.read(page(hundredths=50), found=lambda boxes: told.append((time.monotonic(), boxes)))
+    [(moment, boxes)] = told
+    assert boxes == [line.box for line in lines]
+    assert time.monotonic() - moment > 0.4
+
+
+def test_a_process_that_takes_over_tells_it_too(pool: ReaderPool) -> None:
+    told: list[list] = []
+    lines = pool.read(page(doubles.CRASH_ONCE), found=told.append)
+    # What the first process said may have gone with it.
+    assert told in ([boxes := [line.box for line in lines]], [boxes, boxes])
 
 
 def test_a_page_that_is_no_contiguous_array_arrives_whole(pool: ReaderPool) -> None:

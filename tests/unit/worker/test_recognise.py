@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -147,15 +148,30 @@ def test_long_strips_lose_and_double_nothing(levels, max_batch):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(1, 90), min_size=1, max_size=20), st.integers(1, 9))
-def test_a_batch_is_bounded(lengths, max_batch):
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=20), st.integers(1, 9), st.integers(1, 4))
+def test_what_all_threads_see_at_a_time_is_bounded(lengths, max_batch, threads):
     ruler = Ruler()
     crops = [ruled([number % 100 + 1] * length) for number, length in enumerate(lengths)]
-    readings = LineRecognizer(ruler, max_batch=max_batch).recognise(crops)
+    readings = LineRecognizer(ruler, max_batch=max_batch, threads=threads).recognise(crops)
     assert [reading.text for reading in readings] == [Ruler.charset.decode([i % 100 + 1]) for i in range(len(lengths))]
     assert sum(shape[0] for shape in ruler.shapes) == len(lengths)
+    share = max_batch / threads
     for count, _, _, width in ruler.shapes:
-        assert count == 1 or (count <= max_batch and count * width <= max_batch * 320)
+        assert count == 1 or (count <= share and count * width <= share * 320)
+
+
+def test_batches_are_read_on_as_many_threads_as_there_are():
+    class Meeting(Ruler):
+        """Goes on when two batches are being read."""
+
+        both = threading.Barrier(2)
+
+        def best(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            self.both.wait(timeout=10)
+            return super().best(batch)
+
+    readings = LineRecognizer(Meeting(), max_batch=2, threads=2).recognise([ruled([1]), ruled([2])])
+    assert [reading.text for reading in readings] == [Ruler.charset.decode([1]), Ruler.charset.decode([2])]
 
 
 def test_a_strip_beyond_reason_is_squeezed():
@@ -191,9 +207,10 @@ def test_an_unknown_engine_is_refused():
         load_engine(threads=0)
 
 
-def test_a_batch_holds_a_crop():
-    with pytest.raises(ValueError):
-        LineRecognizer(Ruler(), max_batch=0)
+@pytest.mark.parametrize("nothing", ["max_batch", "threads"])
+def test_a_batch_holds_a_crop_and_a_thread_reads_it(nothing):
+    with pytest.raises(ValueError, match="at least one"):
+        LineRecognizer(Ruler(), **{nothing: 0})
 
 
 def test_full_probabilities_and_best_classes_agree():
@@ -255,6 +272,43 @@ def test_a_lexicon_decides_what_is_doubtful_and_the_score_says_so():
     reading = engine.read(Constraints(lexicon=("a0",)))
     assert reading.text == "a0b"
     assert reading.score == pytest.approx(0.3 / 0.9, rel=0.01)
+
+
+def test_a_pattern_decides_what_is_doubtful_and_the_score_says_so():
+    engine = Told({"a": 0.9}, {"O": 0.6, "0": 0.3}, {"b": 0.98})
+    reading = engine.read(Constraints(pattern=r"[a-z]\d[a-z]"))
+    assert reading.text == "a0b"
+    assert reading.score == pytest.approx(0.3 / 0.9, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "aOb|a0b",  # as it is read, it matches
+        r"\d+",  # what would match is not likely
+        "[a-z]X[a-z]",
+        "a0",  # the b is sure
+    ],
+)
+def test_a_line_that_does_not_nearly_match_stays_as_it_is(pattern):
+    engine = Told({"a": 0.9}, {"O": 0.6, "0": 0.3, "X": 0.02}, {"b": 0.98})
+    assert engine.read(Constraints(pattern=pattern)) == engine.read()
+
+
+def test_nothing_that_is_read_surely_is_overruled():
+    engine = Told({"a": 0.95}, {"O": 0.95, "0": 0.04}, {"b": 0.98})
+    assert engine.read(Constraints(pattern=r"a\db")).text == "aOb"
+
+
+def test_no_text_is_made_for_a_pattern_where_none_is_read():
+    engine = Told({"": 0.6, "1": 0.3}, {"": 0.9})
+    assert engine.read(Constraints(pattern=r"\d")).text == ""
+
+
+def test_a_pattern_has_the_last_word_over_a_lexicon_and_keeps_to_the_character_set():
+    engine = Told({"a": 0.5, "b": 0.4}, {"": 0.9}, {"O": 0.6, "0": 0.3})
+    assert engine.read(Constraints(lexicon=("bO",), pattern=r"[ab]\d")).text == "a0"
+    assert engine.read(Constraints(charset="lower", pattern=r"b\d?")).text == "b"
 
 
 def test_words_with_characters_that_no_engine_knows_are_passed_over():

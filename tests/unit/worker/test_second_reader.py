@@ -118,7 +118,7 @@ def test_only_forms_change_and_the_same_way_twice(first: str, second: str) -> No
 # -- PP-OCRv6 ------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def engine() -> PpocrEngine:
-    return PpocrEngine(threads=2)
+    return PpocrEngine()
 
 
 def printed(text: str) -> np.ndarray:
@@ -167,7 +167,5 @@ def test_other_weights_are_refused(engine: PpocrEngine) -> None:
         PpocrEngine(weights=weights_path(DETECTOR))
     with pytest.raises(FileNotFoundError):
         weights_path("models/none.onnx")
-    with pytest.raises(ValueError, match="one thread"):
-        PpocrEngine(threads=0)
     assert len(engine.revision) == 8
     assert isinstance(weights_path(DETECTOR), Path)

@@ -1,36 +1,24 @@
-"""What makes the weights. Texts and shapes of the generated lines; the fonts' look is a matter for ``sheet``."""
+"""Generated lines and scores. Texts and shapes; the look of fonts and scenes is a matter for ``sheet``."""
 
 from __future__ import annotations
 
 import copy
 import re
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
-import torch
 
 from worker.charset import Charset, big5_frequent_hanzi, gb2312_hanzi
-from worker.crnn import Crnn, CrnnConfig
-from worker.training import capture, checkpoint, vocabulary
-from worker.training.data import Batch, Chunks
+from worker.training import capture, vocabulary
 from worker.training.evaluate import CONDITIONS, edit_distance, folder_lines, held_out, normalise, score
 from worker.training.fonts import CATALOGUE, Fonts
 from worker.training.lines import LineGenerator
+from worker.training.scene import SceneGenerator
 from worker.training.texts import Texts
-from worker.training.train import TrainConfig, Trainer, ctc_loss, draw_classes, rate
 
 FULL = Charset.extending("")
 DIGITS = Charset(tuple("0123456789 "))
-SMALL = {"stem": 4, "stages": ((8, 1), (8, 1), (12, 1)), "rank": 12, "lstm": 8}
-
-
-@pytest.fixture(autouse=True)
-def ordinary_floats():
-    """Training flushes subnormal numbers to zero, for the whole process; other tests need them."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +102,19 @@ def test_clean_lines_are_black_on_white(generator):
         assert line.image.min() < 130
 
 
+def test_a_scene_line_is_a_function_of_seed_and_number(generator):
+    scenes, again = SceneGenerator(generator), SceneGenerator(copy.copy(generator))
+    for number in range(40):
+        line, same = scenes.line(number), again.line(number)
+        assert line.text == same.text
+        assert (line.image == same.image).all()
+        assert 1 <= len(line.text) <= 24
+        assert all(character in FULL for character in line.text)
+        assert line.image.dtype == np.uint8
+        assert min(line.image.shape) >= 4
+    assert len({scenes.line(number).text for number in range(40)}) > 20
+
+
 def test_the_catalogue_has_every_hanzi_of_the_standards():
     full = [face for face in Fonts().faces if face.path.name.startswith(("NotoSansCJK", "NotoSerifCJK"))]
     assert full
@@ -135,104 +136,6 @@ def test_faults_keep_the_kind_of_image(step):
         assert (out == step(Random(seed), mask)).all()
 
 
-# -- training --------------------------------------------------------------------------------------------------------
-def small_network() -> Crnn:
-    torch.manual_seed(0)
-    return Crnn(CrnnConfig(classes=DIGITS.classes, **SMALL))
-
-
-def barcode(text: str) -> np.ndarray:
-    """Characters as bars of their own height, 24 pixels a character."""
-    image = np.full((48, 24 * len(text)), 1.0, np.float32)
-    for place, character in enumerate(text):
-        image[: 4 * int(character) + 4, 24 * place + 6 : 24 * place + 18] = -1
-    return image
-
-
-def test_chunks_are_reproducible_and_fit_the_network(generator):
-    network = CrnnConfig(classes=FULL.classes)
-    chunks, again = (Chunks(FULL, network, seed=5, chunk=24, pixels=2000) for _ in range(2))
-    assert sum(len(batch.lengths) for batch in chunks[3]) > 12
-    for batch, same in zip(chunks[3], again[3], strict=True):
-        assert (batch.images == same.images).all()
-        assert (batch.targets == same.targets).all()
-        count, _, height, width = batch.images.shape
-        assert height == 48
-        assert count == 1 or count * width <= 2000
-        assert batch.lengths.max() <= network.steps(width)
-        assert batch.targets.min() >= 1
-        assert batch.targets.max() < FULL.classes
-
-
-def test_the_loss_is_the_negative_log_likelihood():
-    logits = torch.log(torch.tensor([[[0.5, 0.4, 0.1], [0.5, 0.4, 0.1]]]))
-    batch = Batch(np.zeros((1, 1, 48, 16), np.float32), np.array([1]), np.array([1]))
-    likelihood = 0.4 * 0.4 + 2 * 0.4 * 0.5
-    assert ctc_loss(logits, batch).item() == pytest.approx(-np.log(likelihood), rel=1e-5)
-
-
-def test_the_rate_rises_then_falls():
-    config = TrainConfig(steps=1000, warmup=0.1, decay=0.4)
-    rates = [rate(step, config) for step in range(1000)]
-    assert max(rates) == pytest.approx(1)
-    assert rates[:100] == sorted(rates[:100])
-    assert rates[99:601] == [1.0] * 502
-    assert rates[600:] == sorted(rates[600:], reverse=True)
-    assert rates[-1] == pytest.approx(0.02)
-
-
-def test_training_learns_and_resumes(tmp_path: Path):
-    texts = ["0123", "4567", "8901", "2468", "1357", "9630"]
-    images = np.stack([barcode(text) for text in texts])[:, None]
-    batch = Batch(images, np.array(DIGITS.encode("".join(texts))), np.full(len(texts), 4))
-    config = TrainConfig(steps=160, frozen=0.0, lr_pretrained=5e-3, lr_new=5e-3, bf16=False)
-    trainer = Trainer(small_network(), DIGITS, config, tmp_path, (), known=0)
-    losses = [trainer.update(batch)[0] for _ in range(60)]
-    assert losses[-1] < 0.6 * losses[0]
-    trainer.save()
-    resumed = Trainer.from_folder(tmp_path, config, ())
-    assert resumed.step == 60
-    assert resumed.update(batch)[0] == pytest.approx(trainer.update(batch)[0], rel=1e-4)
-
-
-def test_what_the_warm_start_knows_is_kept(tmp_path):
-    network = small_network()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    batch = Batch(barcode("0123")[None, None], np.array(DIGITS.encode("0123")), np.array([4]))
-    config = TrainConfig(steps=10, frozen=0.5, bf16=False)
-    Trainer(network, DIGITS, config, tmp_path, (), known=3).update(batch)
-    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved
-    assert all(name.startswith(("lstm", "context", "classify")) for name in moved)
-    assert torch.equal(network.classify.weight[:4], before["classify.weight"][:4])
-    assert not torch.equal(network.classify.weight[4:], before["classify.weight"][4:])
-
-
-@pytest.mark.parametrize("negatives", [0, 5, 500])
-def test_the_loss_sees_blank_the_lines_classes_and_some_others(negatives):
-    batch = Batch(np.zeros((1, 1, 48, 32), np.float32), np.array([7, 3, 7]), np.array([3]))
-    classes, added, places = draw_classes(batch, 20, negatives, seed=1)
-    assert classes[:3].tolist() == [0, 3, 7]
-    assert len(set(classes.tolist())) == len(classes) == 3 + (negatives if negatives == 5 else 17)
-    assert classes[places.targets].tolist() == [7, 3, 7]
-    assert added[:3].tolist() == [0, 0, 0]
-    # Each drawn class stands for as many as it has to.
-    assert torch.exp(added[3:]).sum().item() == pytest.approx(17, rel=1e-5)
-
-
-def test_averaged_weights_can_be_mixed_with_the_warm_start(tmp_path):
-    network = small_network()
-    checkpoint.write(tmp_path / checkpoint.WARM_START, network, DIGITS, 3)
-    average = {name: value + 1 for name, value in network.state_dict().items()}
-    checkpoint.write(tmp_path / checkpoint.CHECKPOINT, network, DIGITS, 3, average=average)
-    mixed, charset = checkpoint.averaged(tmp_path, share=0.25, prior=2.0)
-    assert charset == DIGITS
-    expected = {name: value + 0.25 for name, value in network.state_dict().items()}
-    expected["classify.bias"][4:] -= 2.0  # the blank and three known characters keep theirs
-    for name, value in mixed.state_dict().items():
-        torch.testing.assert_close(value, expected[name])
-
-
 # -- scores ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("a", "b", "edits"), [("", "", 0), ("abc", "", 3), ("", "ab", 2), ("kitten", "sitting", 3), ("发票", "发栗", 1)]
@@ -249,7 +152,7 @@ def test_a_score_sums_edits_after_folding():
     assert normalise("（Ｔｏｔａｌ） ¥1,280.00") == "total128000"
 
 
-@pytest.mark.parametrize("condition", [*CONDITIONS, "mixed"])
+@pytest.mark.parametrize("condition", [*CONDITIONS, "mixed", "scene"])
 def test_held_out_lines_are_the_same_every_time(generator, condition):
     first, second = (held_out(generator, condition, 3) for _ in range(2))
     for (one, text), (two, same) in zip(first, second, strict=True):
