@@ -221,9 +221,11 @@ def ink_outside(
     strength *= compared
     excess *= compared
     # Smoothing joins the characters of small print.
-    if any(looks_like_text(image > level * _OUTSIDE_STEPS, height, FAINT_ROW)
-           for image, height in ((strength, line_height), (excess, line_height / 2)) for level in FAINT_LEVELS):
-        return np.inf
+    for image, height in ((strength, line_height), (excess, line_height / 2)):
+        strongest = int(image.max())
+        if any(looks_like_text(image > level * _OUTSIDE_STEPS, height, FAINT_ROW)
+               for level in FAINT_LEVELS if level * _OUTSIDE_STEPS < strongest):
+            return np.inf
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
         return float(strength.max()) / _OUTSIDE_STEPS

@@ -88,7 +88,9 @@ def _has_row(strength: np.ndarray, grain: float, typical: float, line_height: fl
     of what it stands on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
     least = max(FAINT_BEYOND * typical, GRAINS * grain)
     height = _SMALL_PRINT * line_height
-    return any(looks_like_text(strength > least * step / FAINT_LEVELS[0], height, _ROW) for step in FAINT_LEVELS)
+    levels = [least * step / FAINT_LEVELS[0] for step in FAINT_LEVELS]
+    strongest = int(strength.max(initial=0))
+    return any(looks_like_text(strength > level, height, _ROW) for level in levels if level < strongest)
 
 
 def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:
