@@ -80,8 +80,8 @@ class Edge:
     def kill(self) -> None:
         """Lose it as when its machine fails: all processes at once, nothing finished."""
         self.process.send_signal(signal.SIGSTOP)  # it must not start workers anew
-        for worker in self.worker_pids():
-            os.kill(int(worker), signal.SIGKILL)
+        for child in self.processes(b"nginx: "):  # its workers, and whoever looks after the cache
+            os.kill(int(child.name), signal.SIGKILL)
         self.process.kill()
         self.process.wait(10)
 
