@@ -54,11 +54,13 @@ def rows_of(lines: Sequence[PageLine]) -> list[Row]:
 
     upright = []
     for line in lines:
-        x, y = _direction(line)
-        if x * right_x + y * right_y > 0.9 * math.hypot(x, y):
-            across = [x * right_x + y * right_y for x, y in line.box]
-            below = [y * right_x - x * right_y for x, y in line.box]
-            upright.append(_Placed(line, min(across), sum(below) / 4, max(below) - min(below)))
+        (x1, y1), (x2, y2), (x3, y3), (x4, y4) = line.box
+        along_x, along_y = x2 - x1, y2 - y1
+        if along_x * right_x + along_y * right_y > 0.9 * math.hypot(along_x, along_y):
+            left = x1 * right_x + y1 * right_y
+            middle = ((y1 + y2 + y3 + y4) * right_x - (x1 + x2 + x3 + x4) * right_y) / 4
+            height = (y4 - y1) * right_x - (x4 - x1) * right_y
+            upright.append(_Placed(line, left, middle, height))
 
     rows: list[list[_Placed]] = []
     for placed in sorted(upright, key=attrgetter("middle")):
