@@ -137,25 +137,25 @@ class Settings(BaseSettings):
     match_least_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.15,
+        le=0.12,
         description="Stroke residual a line may have on the cleanest page; lower: more lines are read again.",
     )
     match_most_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.18,
+        le=0.14,
         description="Stroke residual a line may have on the noisiest page; lower: more lines of poor copies are read.",
     )
     match_least_ideograph_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.13,
+        le=0.1,
         description="`OCR_MATCH_LEAST_LIMIT` for lines with ideographs, some of which differ in one short stroke.",
     )
     match_most_ideograph_limit: float | None = Field(
         None,
         ge=0.05,
-        le=0.14,
+        le=0.1,
         description="`OCR_MATCH_MOST_LIMIT` for lines with ideographs.",
     )
     match_most_outside: float | None = Field(

@@ -127,7 +127,7 @@ class NearMatcher:
             doubt.verdict.doubtful,
             doubt.verdict.wary,
             doubt.verdict.altered,
-            np.flatnonzero(doubt.verdict.residuals <= self._thresholds.wary_ideograph_limit).tolist(),
+            np.flatnonzero(doubt.verdict.residuals <= self._thresholds.alike_limit).tolist(),
             lambda boxes: self._readings.reread(task, boxes),
         )
         if settled is None:

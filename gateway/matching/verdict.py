@@ -29,15 +29,16 @@ class Thresholds:
 
     limit_factor: float = 1.8
     """A line without ideographs is doubtful when its residual exceeds this times the page's 75th percentile ..."""
-    least_limit: float = 0.15
+    least_limit: float = 0.12
     """... but never below this: clean copies reach it. Lower: more lines of true copies are read again ..."""
-    most_limit: float = 0.18
-    """... and always above this: changed digits leave .24 and more where they can be seen at all. Higher: more lines of
-    poor photographs are taken from the record, with less of a margin."""
+    most_limit: float = 0.14
+    """... and always above this: changed digits leave .24 and more where they can be seen at all, but 0 and O of one
+    typeface as little as .15 in small photographs. Higher: more lines of poor photographs are taken from the record,
+    with less of a margin."""
     ideograph_factor: float = 1.5
-    least_ideograph_limit: float = 0.13
-    most_ideograph_limit: float = 0.14
-    """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .16 to .3."""
+    least_ideograph_limit: float = 0.10
+    most_ideograph_limit: float = 0.10
+    """The same three for lines with ideographs: 未 and 末, 日 and 曰 leave .16 to .3, from aside now and then .11."""
     visible_share: float = 0.48
     visible_ideograph_share: float = 0.38
     """A line's limit is at most this share of what a decimal point of its size leaves in this capture, without and with
@@ -54,10 +55,12 @@ class Thresholds:
     most_outside: float = 0.20
     """Ink outside all lines that only one of the two pictures has, relative to the page's ink range. Higher: paler
     marks, stamps and creases are overlooked. Lower: more true copies on creased paper are refused."""
-    wary_limit: float = 0.13
-    wary_ideograph_limit: float = 0.115
+    wary_limit: float = 0.10
+    wary_ideograph_limit: float = 0.08
     """What a line must stay below, without and with ideographs, to be reused on a page that turned out to be another
     document. Fixed: the noise of a page that differs says nothing about how well its lines agree."""
+    alike_limit: float = 0.115
+    """What a line must stay below to count as unchanged where the share of changed lines is taken."""
     doubtful_share: float = 1.0
     """With a larger share of doubtful lines, the page is another one. All may be doubtful: reading them in known places
     is still cheaper than finding them."""
@@ -65,7 +68,7 @@ class Thresholds:
     differing_share: float = 1 / 3
     """Stroke residual from which a line holds another text rather than a poor picture of the same, and the largest
     share of such lines: with more, the page is another filling, and lines may lie elsewhere."""
-    altered_limits: float = 1.5
+    altered_limits: float = 1.9
     altered_noise: float = 3.5
     """A line is altered when its residual exceeds this many times the page's limit and this many times its median. Poor
     pictures of a line stay below 1.4 and 2.7; strokes, dots and other characters leave 1.7 and 4.6 and more."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gateway.matching import verify
 from gateway.matching.proof import make_proof
+from gateway.matching.verdict import has_ideographs
 
 LOOK_ALIKES = dict(zip("天土日未己人王大千候折晴", "夭士曰末已入玉太干侯拆睛", strict=True))
 LOOK_ALIKES |= {after: before for before, after in LOOK_ALIKES.items()}
@@ -70,8 +71,9 @@ def test_a_copy_of_any_page_is_found(slip, data):
     document = data.draw(documents(slip))
     proof = make_proof(document.draw(), document.boxes())
     itself = verify(proof, document.draw(), document.texts)
-    # The proof's codec blurs the thinnest strokes of the smallest print: such lines are read again.
-    assert itself.kind == "same" or (document.size < 20 and itself.kind == "doubtful")
+    # The proof's codec blurs the thinnest strokes of small print and of some ideographs: such lines are read again.
+    thin = {index for index, text in enumerate(document.texts) if document.size < 20 or has_ideographs(text)}
+    assert itself.kind == "same" or (itself.kind == "doubtful" and set(itself.doubtful) <= thin)
     captured = verify(proof, _captured(document.draw(), data.draw(captures())), document.texts)
     assert captured.kind in ("same", "doubtful") and len(captured.doubtful) <= len(document.lines) // 3
 
