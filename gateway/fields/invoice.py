@@ -60,7 +60,7 @@ def invoice_fields(lines: Sequence[PageLine]) -> Mapping[str, Field]:
 def _only(rows: Sequence[Row], pattern: re.Pattern[str], value_of) -> Field | None:
     """The one value that ``pattern`` finds, as ``value_of`` its match (``None``: malformed); none of several."""
     fields = [
-        _field(row, match, value) for row in rows for match in row.finds(pattern) if (value := value_of(match))
+        _field(row, match, value) for row in rows for match in pattern.finditer(row.text) if (value := value_of(match))
     ]
     return fields[0] if len({field.value for field in fields}) == 1 else None
 
@@ -86,7 +86,7 @@ def _parties(rows: Sequence[Row]) -> dict[str, Field | None]:
     """The buyer stands before the seller, left of it or above it; of one party alone nobody can tell which it is."""
     fields: dict[str, Field | None] = {}
     for name, pattern in (("name", _NAME), ("tax_id", _TAX_ID)):
-        matches = [(row, match) for row in rows for match in row.finds(pattern)]
+        matches = [(row, match) for row in rows for match in pattern.finditer(row.text)]
         if len(matches) == 2:
             for party, (row, match) in zip(("buyer", "seller"), matches, strict=True):
                 fields[f"{party}_{name}"] = _field(row, match, match[1]) if match[1] else None
@@ -95,7 +95,7 @@ def _parties(rows: Sequence[Row]) -> dict[str, Field | None]:
 
 def _sums(rows: Sequence[Row]) -> dict[str, Field | None]:
     """The last row of the table: net amount and tax, or the amount alone where nothing is taxed."""
-    ends = [(row, match) for row in rows for match in row.finds(_SUMS)]
+    ends = [(row, match) for row in rows for match in _SUMS.finditer(row.text)]
     if len(ends) != 1:
         return {}
     row, end = ends[0]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import attrgetter
@@ -29,10 +28,6 @@ class Row:
     def line_at(self, place: int) -> PageLine:
         """The line that ``text[place]`` is of."""
         return self.lines[bisect_right(self.starts, place) - 1]
-
-    def finds(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
-        """Where ``pattern`` is in the row, from left to right."""
-        return pattern.finditer(self.text)
 
 
 @dataclass(frozen=True, slots=True)
