@@ -21,6 +21,7 @@ from benchmarks.matching.plan import COPY, SIZES, jobs, names
 from benchmarks.matching.report import tables
 from benchmarks.matching.run import Journal
 from benchmarks.matching.truth import faults
+from gateway.matching import verify
 from gateway.matching.proof import make_proof
 
 
@@ -194,3 +195,16 @@ def test_the_report_names_a_false_hit_so_that_it_can_be_run_alone() -> None:
     check = Check("invoice", 3, "x 0.5", "digit", 1, "8 -> 3", "HIT", True, 1, 0, 0, 20, 0, True, 0.9, [], 1.0, 2.0,
                   0.0, [], 0, 4, 0.99)
     assert "FALSE HIT: invoice 3 / x 0.5 / digit 1: 8 -> 3" in tables([check], {"invoice": [2048]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "capture", "change"),
+    [("form", 5, "photo 1280", "letter"), ("article", 4, "perspective", "covert")],  # 0 and O; 未 and 末
+)
+def test_what_one_stroke_tells_apart_is_read_again_in_poor_pictures(kind, seed, capture, change):
+    document = KINDS[kind](seed)
+    other = changed(document, change, 0, seed).document
+    picture = CAPTURES[capture](Layout.of(document), generator(kind, seed, capture))(render(other))
+    verdict = verify(make_proof(render(document), line_boxes(document)), picture, document.texts)
+    differing = {row for row, texts in enumerate(zip(document.texts, other.texts, strict=True)) if len(set(texts)) > 1}
+    assert verdict.kind == "different" or differing <= set(verdict.doubtful)
