@@ -240,16 +240,20 @@ def test_a_file_of_several_pages_is_read_as_a_job_that_tells_its_progress(desk, 
     assert firsts == [f"Pagenumber{number}" for number in range(1, 7)]
 
 
+def read_pages_3_to_4(opened):
+    opened.page.get_by_label("Pages", exact=True).fill("3-4")
+    opened.page.get_by_role("button", name="Read these").click()
+    opened.page.locator(".line").filter(has_text="Sheet 100").wait_for(state="detached")
+    opened.settled()
+
+
 def test_some_pages_are_read_when_they_are_asked_for(desk, drawn):
     pages = [drawn(f"Sheet {number}00") for number in range(1, 5)]
     file = booklet(pages, "sheets.tiff")
     opened = desk()
     opened.choose(file)
     opened.settled()
-    opened.page.get_by_label("Pages", exact=True).fill("3-4")
-    opened.page.get_by_role("button", name="Read these").click()
-    opened.page.locator(".line").filter(has_text="Sheet 100").wait_for(state="detached")
-    opened.settled()
+    read_pages_3_to_4(opened)
     assert opened.texts == ["Sheet 300", "Sheet 400"]
     assert opened.uploads()[-1].url.endswith("/ocr?pages=3-4")
     assert opened.page.locator(".pages > span").inner_text() == "3 / 4"
@@ -258,10 +262,7 @@ def test_some_pages_are_read_when_they_are_asked_for(desk, drawn):
     again = desk()
     again.choose(file)
     again.settled()
-    again.page.get_by_label("Pages", exact=True).fill("3-4")
-    again.page.get_by_role("button", name="Read these").click()
-    again.page.locator(".line").filter(has_text="Sheet 100").wait_for(state="detached")
-    again.settled()
+    read_pages_3_to_4(again)
     assert again.uploads() == [], "its id is computed here, the pages included"
     assert again.texts == ["Sheet 300", "Sheet 400"]
 
