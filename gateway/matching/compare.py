@@ -15,6 +15,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
+from gateway.matching.folds import shade_of_folds
 from gateway.matching.marks import FAINT_LEVELS, Row, rows_of_marks, without_covered
 from gateway.matching.paper import Paper, filled, quarter
 from gateway.matching.proof import Proof
@@ -30,6 +31,11 @@ DOT = 0.11
 """Diameter of the smallest mark that must be visible, a decimal point, in line heights."""
 FAINT_ROW = 4
 """So many marks of one size in a row are text, however pale."""
+
+FAINT_FOLD, STRONG_FOLD = 0.08, 0.35
+"""Contrasts between which marks that line up from edge to edge are a fold's shade ..."""
+FOLD_VARIES = 0.08
+"""... which varies by so much along the fold: a mark on it does not line up."""
 
 _OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
 _MOST_SHIFT = 8.0
@@ -229,6 +235,9 @@ def ink_outside(
         for level in FAINT_LEVELS
         for row in rows_of_marks(image > level * _OUTSIDE_STEPS, size, FAINT_ROW)
     )
+    if FAINT_FOLD * _OUTSIDE_STEPS < strength.max() < STRONG_FOLD * _OUTSIDE_STEPS:
+        shade = shade_of_folds(strength, compared > 0, FAINT_FOLD * _OUTSIDE_STEPS, line_height)
+        strength[(shade > 0) & (strength <= cv2.add(shade, FOLD_VARIES * _OUTSIDE_STEPS))] = 0
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
         return float(strength.max()) / _OUTSIDE_STEPS, rows
