@@ -85,6 +85,7 @@ def align(proof: Proof, query: Query) -> Alignment:
     if not len(pieces):
         raise NotAligned("no-pieces")
     reduced, matches, agreement = refine_homography(proof.image, grey, reduced, pieces)
+    query.maps[proof] = np.linalg.inv(reduction) @ reduced
     if agreement < LEAST_AGREEMENT:
         raise NotAligned("another-page")
     field = None

@@ -47,6 +47,7 @@ def _best_map(proof: Proof, query: Query) -> np.ndarray:
     found = []
     for candidates in (
         scaled_turns(proof.image.shape, query.grey.shape),
+        known_maps(proof.image.shape, query),
         outlined_turns(proof.image.shape, query),
         by_features(proof, query),
     ):
@@ -68,6 +69,11 @@ def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> 
             continue
         sx, sy = query_width / width, query_height / height
         yield quarter_turns(turns, query_width, query_height) @ scaling(sx, sy)
+
+
+def known_maps(proof_shape: tuple[int, ...], query: Query) -> list[np.ndarray]:
+    """The maps that were found for other proofs of that shape: fillings of one form lie in the same place."""
+    return [homography for proof, homography in query.maps.items() if proof.image.shape == proof_shape]
 
 
 def outlined_turns(proof_shape: tuple[int, ...], query: Query) -> Iterator[np.ndarray]:
