@@ -194,27 +194,29 @@ def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple
     A page that was made smaller has lost what lies between its pixels, and where the pixels fall decides what. Doing
     the same to the proof leaves a difference of texts as the only one.
     """
-    if _is_same_frame(proof.shape, query_shape, homography):
+    if proof.shape[:2] == query_shape[:2] and _is_whole(proof.shape, query_shape, homography):
         return proof
     fineness = int(np.ceil(1.0 / max(0.1, local_scale(homography, proof.shape))))
     height, width = query_shape[0] * fineness, query_shape[1] * fineness
     if width * height > MOST_GRID_PIXELS:
         return proof
     finer = scaling(fineness, fineness) @ homography
-    laid = cv2.warpPerspective(proof, finer, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    laid = _warped(proof, np.linalg.inv(finer), (height, width), cv2.INTER_LINEAR)
     if fineness > 1:
         laid = cv2.resize(laid, query_shape[1::-1], interpolation=cv2.INTER_AREA)
     return _warped(laid, homography, proof.shape, cv2.INTER_CUBIC)
 
 
-def _warped(query: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
-    if _is_same_frame(query.shape, shape, homography):
-        return query
-    return cv2.warpPerspective(query, homography, (shape[1], shape[0]), flags=interpolation | cv2.WARP_INVERSE_MAP,
+def _warped(image: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
+    """uint8 (h, w) of ``shape``: ``image`` at the pixels that ``homography`` leads to."""
+    size = shape[1], shape[0]
+    if _is_whole(shape, image.shape, homography):
+        return image if shape[:2] == image.shape[:2] else cv2.resize(image, size, interpolation=interpolation)
+    return cv2.warpPerspective(image, homography, size, flags=interpolation | cv2.WARP_INVERSE_MAP,
                                borderMode=cv2.BORDER_REPLICATE)
 
 
-def _is_same_frame(shape: tuple[int, ...], other: tuple[int, ...], homography: np.ndarray) -> bool:
-    """Whether ``homography`` leaves every pixel where it is, as that of a page that was only encoded anew does:
-    resampling would cost a third of the comparison, and change nothing."""
-    return shape[:2] == other[:2] and np.array_equal(homography, np.eye(3))
+def _is_whole(shape: tuple[int, ...], other: tuple[int, ...], homography: np.ndarray) -> bool:
+    """Whether ``homography`` maps the frame of ``shape`` to the whole ``other``, as it does for a page that was only
+    encoded anew or scaled: that takes no resampling, or one that costs a third."""
+    return np.allclose(homography, scaling(other[1] / shape[1], other[0] / shape[0]), rtol=0, atol=1e-9)
