@@ -38,7 +38,7 @@ _SETTLED = 0.8  # pixels
 class Alignment:
     """A query seen in the proof's frame.
 
-    ``image``: float32 (h, w), the query's grey levels at the proof's pixels.
+    ``image``: uint8 (h, w), the query's grey levels at the proof's pixels.
     ``inside``: bool (h, w), which of these the query's frame really shows.
     ``homography``: float64 (3, 3), proof pixels, displaced by ``field``, to prepared query pixels.
     ``field``: float32 (gh, gw, 2) displacement in proof pixels on a coarse grid over the proof, or ``None``.
@@ -153,7 +153,6 @@ def displacement_field_of(
         if size < _SETTLED and round_ < len(_FIELD_ROUNDS) - 1:
             continue  # most of the page lies where it should; the last round is for single lines that don't
         seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
-        seen = seen.astype(np.uint8)
         sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
         lines = match_pieces(proof, seen, sample, radius, farther)
         found = displacement_field(lines.and_(match_pieces(proof, seen, corners, farther)), proof.shape, reach)
@@ -169,13 +168,11 @@ def resample(
     query: np.ndarray, homography: np.ndarray, field: np.ndarray | None, shape: tuple[int, ...],
     interpolation: int = cv2.INTER_CUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``query`` at the pixels of a proof of ``shape``: float32 (h, w), and bool (h, w) where its frame shows them."""
+    """``query`` at the pixels of a proof of ``shape``: uint8 (h, w), and bool (h, w) where its frame shows them, with a
+    pixel of play."""
     height, width = shape[:2]
     if field is None:
-        frame = np.ones((query.shape[0] + 2, query.shape[1] + 2), np.uint8)  # a pixel of play on every side
-        moved = np.float64([[1, 0, 1], [0, 1, 1], [0, 0, 1]]) @ homography
-        inside = cv2.warpPerspective(frame, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        return _warped(query, homography, shape, interpolation).astype(np.float32), inside > 0
+        return _warped(query, homography, shape, interpolation), _shown(query.shape, homography, shape)
     dense = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
     x, y = cv2.split(dense)
     x += np.arange(width, dtype=np.float32)
@@ -185,7 +182,20 @@ def resample(
     query_y /= depth
     seen = cv2.remap(query, query_x, query_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     inside = (query_x >= -1) & (query_y >= -1) & (query_x <= query.shape[1]) & (query_y <= query.shape[0])
-    return seen.astype(np.float32), inside
+    return seen, inside
+
+
+def _shown(query_shape: tuple[int, ...], homography: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """bool (h, w) of ``shape``: which pixels ``homography`` maps into a frame of ``query_shape``."""
+    height, width = shape[:2]
+    corners = np.float64([[0, 0, 1], [width - 1, 0, 1], [width - 1, height - 1, 1], [0, height - 1, 1]]) @ homography.T
+    places, depth = corners[:, :2], corners[:, 2:]
+    # What is between the corners is mapped to between them.
+    if (depth > 0).all() and (-depth <= places).all() and (places <= query_shape[1::-1] * depth).all():
+        return np.ones((height, width), bool)
+    frame = np.ones((query_shape[0] + 2, query_shape[1] + 2), np.uint8)
+    moved = np.float64([[1, 0, 1], [0, 1, 1], [0, 0, 1]]) @ homography
+    return cv2.warpPerspective(frame, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
 
 
 def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple[int, ...]) -> np.ndarray:

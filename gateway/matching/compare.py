@@ -66,7 +66,7 @@ def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
     windows = line_windows(proof)
     text = text_mask(proof)
     line_height = float(np.median(proof.text_heights))
-    capture = model_capture(alignment.rendition, _bytes(alignment.image), text, alignment.inside, line_height)
+    capture = model_capture(alignment.rendition, alignment.image, text, alignment.inside, line_height)
     if capture is None:
         return None
     ranges = ink_ranges(capture.expected, windows)
@@ -87,10 +87,6 @@ def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
         typical=typical,
         negative=bool(capture.weights.sum() <= 0),
     )
-
-
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return image if image.dtype == np.uint8 else cv2.convertScaleAbs(image)
 
 
 def line_windows(proof: Proof) -> np.ndarray:
@@ -241,7 +237,7 @@ def local_light(alignment: Alignment, line_height: float) -> np.ndarray:
     it. In a shadow all ink is paler."""
     window = np.ones((odd(line_height / 2),) * 2, np.uint8)
     seen, expected = (cv2.blur(cv2.dilate(_quarter(image), window), window.shape).astype(np.float32) + _DARKNESS
-                      for image in (_bytes(alignment.image), alignment.rendition))
+                      for image in (alignment.image, alignment.rendition))
     light = seen / expected
     return np.clip(light / np.percentile(light, 90), LEAST_LIGHT, 1.0)
 

@@ -31,6 +31,9 @@ _RULE_CONTRAST = 20  # grey levels
 _RULE_LENGTH = 5  # line heights
 _FRAME_POINTS = 24  # per side
 
+_SEEN_FROM = np.where(np.arange(256) < COLOUR_CONTRAST, 0, np.ceil(GREY_SHARE * np.arange(256))).astype(np.uint8)
+"""By the contrast of a colour channel, the contrast of the grey image from which such ink can be seen there."""
+
 
 def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: float) -> float:
     """The strongest stroke of the query outside what the proof shows, relative to the ink range ``typical`` (grey
@@ -133,8 +136,8 @@ def has_colour_only_ink(proof: Proof, query: Query, alignment: Alignment) -> boo
     channels = cv2.max(red, cv2.max(green, blue))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     brightness = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
-    unseen = (channels >= COLOUR_CONTRAST) & (brightness < GREY_SHARE * channels)
-    return bool(cv2.erode(unseen.astype(np.uint8), np.ones((3, 3), np.uint8)).any())
+    unseen = cv2.compare(brightness, cv2.LUT(channels, _SEEN_FROM), cv2.CMP_LT)
+    return bool(cv2.erode(unseen, np.ones((3, 3), np.uint8)).any())
 
 
 def frame_outline(shape: tuple[int, ...]) -> np.ndarray:
