@@ -1,8 +1,8 @@
 """Where on a picture is the page: a first map, right to a few pixels.
 
-Plain scaling in one of the four turns where the aspects agree, the outline of a page that lies on something else, or
-matched features; the correlation of the thumbnails, without the light that fell on them, says which is better. All maps
-lead from proof pixels to the prepared query's pixels.
+Plain scaling in one of the four turns where the aspects agree, the place where another proof was found, the outline of
+a page that lies on something else, or matched features; the correlation of the thumbnails, without the light that fell
+on them, says which is better. All maps lead from proof pixels to the prepared query's pixels.
 """
 
 from __future__ import annotations
