@@ -72,8 +72,9 @@ def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> 
 
 
 def known_maps(proof_shape: tuple[int, ...], query: Query) -> list[np.ndarray]:
-    """The maps that were found for other proofs of that shape: fillings of one form lie in the same place."""
-    return [homography for proof, homography in query.maps.items() if proof.image.shape == proof_shape]
+    """The plausible maps that were found for other proofs of that shape: fillings of one form lie in the same place."""
+    return [homography for proof, homography in query.maps.items()
+            if proof.image.shape == proof_shape and plausible(homography, proof_shape, query.grey.shape)]
 
 
 def outlined_turns(proof_shape: tuple[int, ...], query: Query) -> Iterator[np.ndarray]:
