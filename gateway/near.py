@@ -131,7 +131,7 @@ class NearMatcher:
             doubt.verdict.doubtful,
             doubt.verdict.wary,
             doubt.verdict.altered,
-            [_box(corners) for corners in doubt.verdict.suspects],
+            [_box(corners) for corners in doubt.verdict.suspects.tolist()],
             np.flatnonzero(doubt.verdict.residuals <= self._thresholds.alike_limit).tolist(),
             lambda boxes: self._readings.reread(task, boxes),
         )
@@ -150,9 +150,9 @@ def _match(task: ReadingTask, source: Record, reread_lines: int = 0, changed_lin
 def _in_new_places(source: Record, verdict: Verdict) -> tuple[PageLine, ...]:
     """The record's lines at their boxes in the new page."""
     return tuple(
-        replace(line, box=_box(corners)) for line, corners in zip(source.lines, verdict.boxes, strict=True)
+        replace(line, box=_box(corners)) for line, corners in zip(source.lines, verdict.boxes.tolist(), strict=True)
     )
 
 
-def _box(corners: np.ndarray) -> Box:
-    return tuple((float(x), float(y)) for x, y in corners)
+def _box(corners: list[list[float]]) -> Box:
+    return tuple((x, y) for x, y in corners)

@@ -50,7 +50,7 @@ def look(proof: Proof, page: np.ndarray, texts: Sequence[str]) -> Seen:
     for x0, y0, x1, y1 in windows.tolist():
         inked[y0:y1, x0:x1] = True
     height = float(np.median(proof.text_heights))
-    capture = model_capture(alignment.rendition, cv2.convertScaleAbs(alignment.image), inked, alignment.inside, height)
+    capture = model_capture(alignment.rendition, alignment.image, inked, alignment.inside, height)
     ranges = ink_ranges(capture.expected, windows)
     typical = float(np.median(ranges[ranges > 0]))
     residual = np.zeros(proof.image.shape, np.float32)
@@ -152,7 +152,7 @@ def photograph(document: Document, proof: Proof, page: np.ndarray) -> tuple[Imag
     """A photographed copy, its rendition in the proof's frame, and what is left unexplained."""
     query = CAPTURES["photo 2400"](Layout.of(document), generator(KIND, SEED, "photo 2400"))(page)
     seen = look(proof, query, document.texts)
-    rendition = np.repeat(cv2.convertScaleAbs(seen.alignment.image)[..., None], 3, axis=2)
+    rendition = np.repeat(seen.alignment.image[..., None], 3, axis=2)
     worst = float(seen.verdict.residuals.max())
     half = (_WIDTH - _GAP) // 2
     sheet = column(

@@ -59,7 +59,7 @@ BENT = Rounds(((12, 64), (12, 64)), 3.0)
 class Alignment:
     """A query seen in the proof's frame.
 
-    ``image``: float32 (h, w), the query's grey levels at the proof's pixels.
+    ``image``: uint8 (h, w), the query's grey levels at the proof's pixels.
     ``inside``: bool (h, w), which of these the query's frame really shows.
     ``homography``: float64 (3, 3), proof pixels, displaced by ``field``, to prepared query pixels.
     ``field``: float32 (gh, gw, 2) displacement in proof pixels on a coarse grid over the proof, or ``None``.
@@ -112,6 +112,7 @@ def align(proof: Proof, query: Query) -> Alignment:
     if agreement < LEAST_AGREEMENT:
         # Paper that bends within a piece shows in shorter ones.
         reduced, matches, agreement = refine_homography(proof.image, grey, start, pieces.halved(), BENT)
+    query.maps[proof] = np.linalg.inv(reduction) @ reduced
     if agreement < LEAST_AGREEMENT:
         raise NotAligned("another-page")
     field = None
@@ -179,7 +180,6 @@ def displacement_field_of(
         if size < _SETTLED and round_ < len(_FIELD_ROUNDS) - 1:
             continue  # most of the page lies where it should; the last round is for single lines that don't
         seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
-        seen = seen.astype(np.uint8)
         sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
         lines = match_pieces(proof, seen, sample, radius, farther)
         others = match_pieces(proof, seen, corners, farther).and_(match_rules(proof, seen, rules, radius))
@@ -196,13 +196,11 @@ def resample(
     query: np.ndarray, homography: np.ndarray, field: np.ndarray | None, shape: tuple[int, ...],
     interpolation: int = cv2.INTER_CUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``query`` at the pixels of a proof of ``shape``: float32 (h, w), and bool (h, w) where its frame shows them."""
+    """``query`` at the pixels of a proof of ``shape``: uint8 (h, w), and bool (h, w) where its frame shows them, with a
+    pixel of play."""
     height, width = shape[:2]
     if field is None:
-        frame = np.ones((query.shape[0] + 2, query.shape[1] + 2), np.uint8)  # a pixel of play on every side
-        moved = np.float64([[1, 0, 1], [0, 1, 1], [0, 0, 1]]) @ homography
-        inside = cv2.warpPerspective(frame, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
-        return _warped(query, homography, shape, interpolation).astype(np.float32), inside > 0
+        return _warped(query, homography, shape, interpolation), _shown(query.shape, homography, shape)
     dense = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
     x, y = cv2.split(dense)
     x += np.arange(width, dtype=np.float32)
@@ -212,7 +210,20 @@ def resample(
     query_y /= depth
     seen = cv2.remap(query, query_x, query_y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     inside = (query_x >= -1) & (query_y >= -1) & (query_x <= query.shape[1]) & (query_y <= query.shape[0])
-    return seen.astype(np.float32), inside
+    return seen, inside
+
+
+def _shown(query_shape: tuple[int, ...], homography: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """bool (h, w) of ``shape``: which pixels ``homography`` maps into a frame of ``query_shape``."""
+    height, width = shape[:2]
+    corners = np.float64([[0, 0, 1], [width - 1, 0, 1], [width - 1, height - 1, 1], [0, height - 1, 1]]) @ homography.T
+    places, depth = corners[:, :2], corners[:, 2:]
+    # What is between the corners is mapped to between them.
+    if (depth > 0).all() and (-depth <= places).all() and (places <= query_shape[1::-1] * depth).all():
+        return np.ones((height, width), bool)
+    frame = np.ones((query_shape[0] + 2, query_shape[1] + 2), np.uint8)
+    moved = np.float64([[1, 0, 1], [0, 1, 1], [0, 0, 1]]) @ homography
+    return cv2.warpPerspective(frame, moved, (width, height), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
 
 
 def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple[int, ...]) -> np.ndarray:
@@ -221,27 +232,29 @@ def render_on_grid(proof: np.ndarray, homography: np.ndarray, query_shape: tuple
     A page that was made smaller has lost what lies between its pixels, and where the pixels fall decides what. Doing
     the same to the proof leaves a difference of texts as the only one.
     """
-    if _is_same_frame(proof.shape, query_shape, homography):
+    if proof.shape[:2] == query_shape[:2] and _is_whole(proof.shape, query_shape, homography):
         return proof
     fineness = int(np.ceil(1.0 / max(0.1, local_scale(homography, proof.shape))))
     height, width = query_shape[0] * fineness, query_shape[1] * fineness
     if width * height > MOST_GRID_PIXELS:
         return proof
     finer = scaling(fineness, fineness) @ homography
-    laid = cv2.warpPerspective(proof, finer, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    laid = _warped(proof, np.linalg.inv(finer), (height, width), cv2.INTER_LINEAR)
     if fineness > 1:
         laid = cv2.resize(laid, query_shape[1::-1], interpolation=cv2.INTER_AREA)
     return _warped(laid, homography, proof.shape, cv2.INTER_CUBIC)
 
 
-def _warped(query: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
-    if _is_same_frame(query.shape, shape, homography):
-        return query
-    return cv2.warpPerspective(query, homography, (shape[1], shape[0]), flags=interpolation | cv2.WARP_INVERSE_MAP,
+def _warped(image: np.ndarray, homography: np.ndarray, shape: tuple[int, ...], interpolation: int) -> np.ndarray:
+    """uint8 (h, w) of ``shape``: ``image`` at the pixels that ``homography`` leads to."""
+    size = shape[1], shape[0]
+    if _is_whole(shape, image.shape, homography):
+        return image if shape[:2] == image.shape[:2] else cv2.resize(image, size, interpolation=interpolation)
+    return cv2.warpPerspective(image, homography, size, flags=interpolation | cv2.WARP_INVERSE_MAP,
                                borderMode=cv2.BORDER_REPLICATE)
 
 
-def _is_same_frame(shape: tuple[int, ...], other: tuple[int, ...], homography: np.ndarray) -> bool:
-    """Whether ``homography`` leaves every pixel where it is, as that of a page that was only encoded anew does:
-    resampling would cost a third of the comparison, and change nothing."""
-    return shape[:2] == other[:2] and np.array_equal(homography, np.eye(3))
+def _is_whole(shape: tuple[int, ...], other: tuple[int, ...], homography: np.ndarray) -> bool:
+    """Whether ``homography`` maps the frame of ``shape`` to the whole ``other``, as it does for a page that was only
+    encoded anew or scaled: that takes no resampling, or one that costs a third."""
+    return np.allclose(homography, scaling(other[1] / shape[1], other[0] / shape[0]), rtol=0, atol=1e-9)

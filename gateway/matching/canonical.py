@@ -29,6 +29,7 @@ _RECTIFIED_SIDE = 640
 _LEAST_PAGE_SHARE = 0.15
 _LEAST_STEP = 30  # grey levels between the page and what surrounds it
 _LEAST_SIDE = 60
+_LEAST_SIGMA = 1.5  # pixels, from which an image is blurred in fewer pixels
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def as_filling_of(look: Fingerprint, sibling: Fingerprint) -> Fingerprint:
 def _small_grey(page: np.ndarray) -> np.ndarray:
     scale = _SIDE / max(page.shape[:2])
     size = max(16, round(page.shape[1] * scale)), max(16, round(page.shape[0] * scale))
-    small = cv2.resize(page, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def rectified(grey: np.ndarray) -> np.ndarray:
@@ -144,7 +145,8 @@ def ink_map(grey: np.ndarray) -> np.ndarray:
     """float32 (h, w) in 0..1: how inked each pixel is against its local background, whatever the light."""
     if np.median(grey) < 90:
         grey = 255 - grey
-    background = cv2.GaussianBlur(cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8)), (0, 0), 6)
+    paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
+    background = cv2.resize(cv2.GaussianBlur(_shrunk(paper, 2), (0, 0), 3), grey.shape[::-1])
     ink = np.clip(1 - grey.astype(np.float32) / (background.astype(np.float32) + 1), 0, 1)
     visible = ink[ink > 0.06]
     full = float(np.percentile(visible, 85)) if visible.size > 200 else 0.4
@@ -157,14 +159,18 @@ def deskewed(ink: np.ndarray) -> np.ndarray:
     """``ink`` turned by up to 4.8 degrees, to where its rows and columns are sharpest."""
     scale = min(1.0, 360 / max(ink.shape))
     small = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else ink
+    angle = _sharpest(_shrunk(small, 2), np.arange(-4.0, 4.1, 1.0))
+    angle = _sharpest(small, angle + np.arange(-0.8, 0.81, 0.2))
+    return ink if abs(angle) < 0.15 else _turned(ink, angle)
 
+
+def _sharpest(ink: np.ndarray, angles: np.ndarray) -> float:
+    """That of ``angles``, in degrees, by which ``ink`` is turned to where its rows and columns are sharpest."""
     def sharpness(degrees: float) -> float:
-        turned = _turned(small, degrees)
+        turned = _turned(ink, degrees)
         return float(np.var(np.diff(turned.sum(axis=1))) + np.var(np.diff(turned.sum(axis=0))))
 
-    coarse = max(np.arange(-4.0, 4.1, 1.0).tolist(), key=sharpness)
-    angle = max((coarse + np.arange(-0.8, 0.81, 0.2)).tolist(), key=sharpness)
-    return ink if abs(angle) < 0.15 else _turned(ink, angle)
+    return max(angles.tolist(), key=sharpness)
 
 
 def _turned(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -191,8 +197,16 @@ def _turned_blocks(image: np.ndarray, side: int) -> list[np.ndarray]:
 
 
 def _reduced(image: np.ndarray, size: int) -> np.ndarray:
-    smooth = cv2.GaussianBlur(image, (0, 0), max(0.6, max(image.shape) / (3 * size)))
+    sigma = max(0.6, max(image.shape) / (3 * size))
+    factor = max(1, int(sigma / _LEAST_SIGMA))
+    smooth = cv2.GaussianBlur(_shrunk(image, factor), (0, 0), sigma / factor)
     return cv2.resize(smooth, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _shrunk(image: np.ndarray, factor: int) -> np.ndarray:
+    """``image`` (h, w) in a ``factor``-th of its size: what is slow is as well seen there."""
+    height, width = image.shape
+    return cv2.resize(image, (max(1, width // factor), max(1, height // factor)), interpolation=cv2.INTER_AREA)
 
 
 def _block(small: np.ndarray, side: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Where on a picture is the page: a first map, right to a few pixels.
 
-Plain scaling in one of the four turns where the aspects agree, the outline of a page that lies on something else, or
-matched features; the correlation of the thumbnails, without the light that fell on them, says which is better. All maps
-lead from proof pixels to the prepared query's pixels.
+Plain scaling in one of the four turns where the aspects agree, the place where another proof was found, the outline of
+a page that lies on something else, or matched features; the correlation of the thumbnails, without the light that fell
+on them, says which is better. All maps lead from proof pixels to the prepared query's pixels.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def _best_map(proof: Proof, query: Query) -> np.ndarray:
     found = []
     for candidates in (
         scaled_turns(proof.image.shape, query.grey.shape),
+        known_maps(proof.image.shape, query),
         outlined_turns(proof.image.shape, query),
         by_features(proof, query),
     ):
@@ -68,6 +69,12 @@ def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> 
             continue
         sx, sy = query_width / width, query_height / height
         yield quarter_turns(turns, query_width, query_height) @ scaling(sx, sy)
+
+
+def known_maps(proof_shape: tuple[int, ...], query: Query) -> list[np.ndarray]:
+    """The plausible maps that were found for other proofs of that shape: fillings of one form lie in the same place."""
+    return [homography for proof, homography in query.maps.items()
+            if proof.image.shape == proof_shape and plausible(homography, proof_shape, query.grey.shape)]
 
 
 def outlined_turns(proof_shape: tuple[int, ...], query: Query) -> Iterator[np.ndarray]:

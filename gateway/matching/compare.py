@@ -75,7 +75,7 @@ def compare(proof: Proof, alignment: Alignment, paper: Paper) -> Comparison | No
     line_height = float(np.median(proof.text_heights))
     sheet = paper.mask(proof.image.shape)
     inside = alignment.inside & sheet
-    seen = filled(cv2.convertScaleAbs(alignment.image), sheet, 2 * line_height)
+    seen = filled(alignment.image, sheet, 2 * line_height)
     capture = model_capture(alignment.rendition, seen, text, inside, line_height)
     if capture is None:
         return None

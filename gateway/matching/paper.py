@@ -53,7 +53,7 @@ def paper_of(proof: Proof, alignment: Alignment) -> Paper:
     line_height = float(np.median(proof.text_heights))
     height, width = proof.image.shape
     # One side after the other becomes the upper one; positions run clockwise.
-    seen = cv2.convertScaleAbs(alignment.image)
+    seen = alignment.image
     top, right, bottom, left = (
         strip_depths(np.rot90(seen, turns), np.rot90(alignment.rendition, turns), line_height) for turns in range(4))
     t = np.linspace(0, 1, _POINTS)

@@ -142,9 +142,10 @@ def _match(
     proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: tuple[int, int], farther: tuple[int, int]
 ) -> PieceMatches:
     centres, found = [], []
+    proof, seen = proof.astype(np.float32), seen.astype(np.float32)  # OpenCV correlates floats twice as fast as bytes
     for rectangle in rectangles.tolist():
         x0, y0, x1, y1 = rectangle
-        if np.ptp(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
+        if _range(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
             continue
         match = _match_piece(proof, seen, rectangle, radius)
         if match[2] <= PIECE_AGREES and farther[0] > radius[0]:
@@ -159,7 +160,7 @@ def _match(
 def _match_piece(
     proof: np.ndarray, seen: np.ndarray, rectangle: list[int], radius: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """The shift of one piece and its score. ``radius``: pixels to either side and up and down."""
+    """The shift of one piece of float32 images and its score. ``radius``: pixels to either side and up and down."""
     x0, y0, x1, y1 = rectangle
     height, width = proof.shape
     left, top = max(0, x0 - radius[0]), max(0, y0 - radius[1])
@@ -167,9 +168,15 @@ def _match_piece(
     response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
     _, score, _, (mx, my) = cv2.minMaxLoc(response)
     # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
-    if np.ptp(window) < _LEAST_RANGE or not np.isfinite(score):
+    if _range(window) < _LEAST_RANGE or not np.isfinite(score):
         return 0.0, 0.0, 0.0
     return mx + _vertex(response[my], mx) + left - x0, my + _vertex(response[:, mx], my) + top - y0, score
+
+
+def _range(image: np.ndarray) -> float:
+    """The highest minus the lowest level."""
+    low, high, _, _ = cv2.minMaxLoc(image)
+    return high - low
 
 
 def _vertex(values: np.ndarray, at: int) -> float:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.canonical import page_quad
+from gateway.matching.proof import Proof
 
 MAX_PIXELS = 10_000_000
 """Larger pages are reduced first: a proof has 2.5 million pixels at most."""
@@ -28,8 +29,8 @@ class Features(NamedTuple):
 class Query:
     """A page (uint8 RGB, (h, w, 3)) prepared for comparison.
 
-    ``scale``: pixels of :attr:`grey` per pixel of the page, at most 1. ``maps``: by proof, the first map from its
-    pixels to those of :attr:`grey`, as far as it was looked for.
+    ``scale``: pixels of :attr:`grey` per pixel of the page, at most 1. ``maps``: by proof, the best homography so far
+    from its pixels to those of :attr:`grey`.
     """
 
     def __init__(self, page: np.ndarray) -> None:
@@ -40,7 +41,7 @@ class Query:
         self.scale = min(1.0, (MAX_PIXELS / (width * height)) ** 0.5)
         self.rgb = page if self.scale == 1.0 else reduced(page, self.scale)
         self.grey = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
-        self.maps: dict[object, np.ndarray] = {}
+        self.maps: dict[Proof, np.ndarray] = {}
         self._features: dict[int, Features] = {}
 
     def features(self, side: int = FEATURE_SIDE) -> Features:

@@ -30,6 +30,9 @@ _LINE_HEIGHT, _FINE_LINE_HEIGHT = 15.0, 30.0  # pixels of a text line in the red
 _MARGIN = 0.5  # around the frame, in line heights: the paper's edge and its shadow
 _SMALL_PRINT, _ROW = 0.5, 4  # its height in line heights, and how many marks of one size in a row it has
 
+_SEEN_FROM = np.where(np.arange(256) < COLOUR_CONTRAST, 0, np.ceil(GREY_SHARE * np.arange(256))).astype(np.uint8)
+"""By the contrast of a colour channel, the contrast of the grey image from which such ink can be seen there."""
+
 
 def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, paper: Paper, typical: float) -> float:
     """The strongest stroke of the query outside what the proof shows, relative to the ink range ``typical`` (grey
@@ -118,8 +121,8 @@ def has_colour_only_ink(proof: Proof, query: Query, alignment: Alignment) -> boo
     channels = cv2.max(red, cv2.max(green, blue))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     brightness = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
-    unseen = (channels >= COLOUR_CONTRAST) & (brightness < GREY_SHARE * channels)
-    return bool(cv2.erode(unseen.astype(np.uint8), np.ones((3, 3), np.uint8)).any())
+    unseen = cv2.compare(brightness, cv2.LUT(channels, _SEEN_FROM), cv2.CMP_LT)
+    return bool(cv2.erode(unseen, np.ones((3, 3), np.uint8)).any())
 
 
 def _reduced(

@@ -3,8 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.matching.align import align, render_on_grid
+from gateway.matching.align import align, render_on_grid, resample
 from gateway.matching.coarse import (
     NotAligned,
     coarse_alignment,
@@ -14,6 +16,7 @@ from gateway.matching.coarse import (
     plausible,
     quarter_turns,
     scaled_turns,
+    scaling,
 )
 from gateway.matching.field import displacement_field, sample_field
 from gateway.matching.pieces import (
@@ -82,6 +85,30 @@ def test_what_the_frame_does_not_show_is_known(page, proof):
     assert 0.05 < 1 - alignment.inside.mean() < 0.15
 
 
+@given(st.lists(st.floats(-30, 30), min_size=8, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_what_the_frame_shows_is_what_is_mapped_into_it(moves):
+    frame = np.float32([[0, 0], [80, 0], [80, 60], [0, 60]])
+    homography = cv2.getPerspectiveTransform(frame, frame + np.float32(moves).reshape(4, 2))
+    _, inside = resample(np.zeros((61, 81), np.uint8), homography, None, (61, 81))
+    places = np.stack(np.meshgrid(np.arange(81.0), np.arange(61.0)), axis=-1)
+    x, y = np.moveaxis(cv2.perspectiveTransform(places, homography), -1, 0)
+    within = np.minimum(np.minimum(x, y), np.minimum(80 - x, 60 - y))  # pixels
+    assert inside[within > 0].all() and not inside[within < -2].any()
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.6])
+def test_scaling_samples_where_a_perspective_would(page, factor):
+    query = cv2.cvtColor(cv2.resize(page, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    height, width = page.shape[:2]
+    homography = scaling(query.shape[1] / width, query.shape[0] / height)
+    seen, inside = resample(query, homography, None, (height, width))
+    slanted = homography + np.float64([[0, 1e-7, 0], [0, 0, 0], [0, 0, 0]])
+    other, _ = resample(query, slanted, None, (height, width))
+    difference = np.abs(seen.astype(int) - other)
+    assert inside.all() and difference.max() <= 8 and difference.mean() < 0.3
+
+
 def _corners(homography: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     height, width = shape
     frame = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
@@ -101,6 +128,16 @@ def test_a_small_page_is_found_in_a_large_picture_of_it(page, slip, photographed
     picture = photographed(page, 3.0)
     found = _corners(coarse_alignment(small, Query(picture)), small.image.shape)
     assert np.abs(found - seen_corners(picture)).max() < 24
+
+
+def test_the_next_filling_is_looked_for_where_the_last_one_lay(page, proof, slip, monkeypatch):
+    picture, transform = _perspective(page)
+    query = Query(picture)
+    align(proof, query)
+    other = slip.with_text(2, "another")
+    monkeypatch.setattr("gateway.matching.coarse.orb_features", None)
+    found = coarse_alignment(make_proof(other.draw(), other.boxes()), query)
+    assert np.abs(_corners(found, page.shape[:2]) - _corners(transform, page.shape[:2])).max() < 2
 
 
 def test_a_field_is_sampled_at_more_points_than_opencv_takes_at_once():
