@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,7 +41,8 @@ FOLD_VARIES = 0.08
 _OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
 _MOST_SHIFT = 8.0
 _REALIGN_MARGIN = 9
-_OVERLAP = 4  # of neighbouring parts, to either side: together as much as they may shift, or ink could hide between
+_OVERLAP = 4  # of neighbouring parts, to either side
+_MOST_TORN = 1.5  # pixels between where neighbouring parts end: ink hides in a gap, and a repeated one is found twice
 _MOST_STRETCH = np.array([[0.05, 0.10], [0.05, 0.05]])  # and slant, and rise
 
 
@@ -263,55 +265,80 @@ def realigned(
             continue
         rest = (capture.seen[y0:y1, x0:x1] - capture.expected[y0:y1, x0:x1]) / scales[i]
         strength = np.abs(cv2.blur(rest, (3, 3), borderType=cv2.BORDER_REFLECT))
-        worst = 0.0
+        worst, before = 0.0, None
         for left, right in pairwise(np.linspace(x0, x1, 1 + _parts(x1 - x0, y1 - y0)).astype(int).tolist()):
-            found = float(strength[:, left - x0:right - x0].max())
-            if found > REALIGN_ABOVE and left_to_try > 0:
+            found = _Part(float(strength[:, left - x0:right - x0].max()), _STILL, _STILL)
+            if found.residual > REALIGN_ABOVE and left_to_try > 0:
                 left_to_try -= 1
-                left, right = max(x0, left - _OVERLAP), min(x1, right + _OVERLAP)
-                scale = scales[i][:, left - x0:right - x0] if scales[i].shape[1] > 1 else scales[i]
-                found = min(found, _realigned_part(capture, scale, left, y0, right, y1))
-            worst = max(worst, found)
+                around = max(x0, left - _OVERLAP), min(x1, right + _OVERLAP)
+                scale = scales[i][:, around[0] - x0:around[1] - x0] if scales[i].shape[1] > 1 else scales[i]
+                found = min(found, _realigned_part(capture, scale, (left, right), around, y0, y1), key=_residual)
+            worst = max(worst, found.residual)
+            if before is not None and np.abs(found.start - before.end).max() > _MOST_TORN:
+                worst = np.inf
+            before = found
         improved[i] = min(improved[i], worst)
     return improved
+
+
+class _Part(NamedTuple):
+    """Part of a line: its stroke residual, and how far its ``start`` and its ``end`` are from where they should be,
+    float64 (2,) each, in pixels."""
+
+    residual: float
+    start: np.ndarray
+    end: np.ndarray
+
+
+_STILL = np.zeros(2)
+
+
+def _residual(part: _Part) -> float:
+    return part.residual
 
 
 def _parts(along: int, across: int) -> int:
     return max(1, int(np.ceil(along / (6.0 * across))))
 
 
-def _realigned_part(capture: Capture, scale: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> float:
-    """Stroke residual of one part after an affine ECC alignment (Evangelidis and Psarakis, 2008), from where it should
-    be or else from where it looks most alike; inf when it fails or strays."""
+def _realigned_part(
+    capture: Capture, scale: np.ndarray, part: tuple[int, int], around: tuple[int, int], y0: int, y1: int
+) -> _Part:
+    """The ``part`` (left, right) of a line after an affine ECC alignment (Evangelidis and Psarakis, 2008) of what is
+    ``around`` it (likewise), from where it should be or else from where it looks most alike; its residual is inf when
+    that fails or strays."""
     height, width = capture.expected.shape
+    x0, x1 = around
     left, top = max(0, x0 - _REALIGN_MARGIN), max(0, y0 - _REALIGN_MARGIN)
     expected = np.ascontiguousarray(capture.expected[y0:y1, x0:x1])
-    around = np.ascontiguousarray(
+    seen = np.ascontiguousarray(
         capture.seen[top:min(height, y1 + _REALIGN_MARGIN), left:min(width, x1 + _REALIGN_MARGIN)])
     place = np.float32([x0 - left, y0 - top])
-    found = _realigned_from(expected, around, place, place, scale)
-    if found > REALIGN_ABOVE:
-        _, _, _, likeliest = cv2.minMaxLoc(cv2.matchTemplate(around, expected, cv2.TM_CCOEFF_NORMED))
-        found = min(found, _realigned_from(expected, around, place, np.float32(likeliest), scale))
+    ends = np.array([[x - x0, (y1 - y0) / 2, 1.0] for x in part])
+    found = _realigned_from(expected, seen, place, place, scale, ends)
+    if found.residual > REALIGN_ABOVE:
+        _, _, _, likeliest = cv2.minMaxLoc(cv2.matchTemplate(seen, expected, cv2.TM_CCOEFF_NORMED))
+        found = min(found, _realigned_from(expected, seen, place, np.float32(likeliest), scale, ends), key=_residual)
     return found
 
 
 def _realigned_from(
-    expected: np.ndarray, around: np.ndarray, place: np.ndarray, start: np.ndarray, scale: np.ndarray
-) -> float:
-    """Stroke residual of ``expected`` (float32 (h, w)) in ``around``, aligned from ``start`` (x, y) on. ``place``:
-    where it should be."""
+    expected: np.ndarray, around: np.ndarray, place: np.ndarray, start: np.ndarray, scale: np.ndarray, ends: np.ndarray
+) -> _Part:
+    """``expected`` (float32 (h, w)) in ``around``, aligned from ``start`` (x, y) on. ``place``: where it should be.
+    ``ends``: float64 (2, 3), homogeneous, of the part in ``expected``."""
     first = np.float32([[1, 0, start[0]], [0, 1, start[1]]])
     try:
         # OpenCV 5 refuses NumPy scalars in the criteria.
         _, motion = cv2.findTransformECC(expected, around, first, cv2.MOTION_AFFINE, (3, 25, 1e-3), None, 3)
     except cv2.error:
-        return np.inf
+        return _Part(np.inf, _STILL, _STILL)
     if not np.isfinite(motion).all() or (np.abs(motion[:, :2] - np.eye(2)) > _MOST_STRETCH).any() or \
             np.abs(motion[:, 2] - place).max() > _MOST_SHIFT:
-        return np.inf
+        return _Part(np.inf, _STILL, _STILL)
     seen = cv2.warpAffine(around, motion, expected.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REPLICATE)
     expected, seen = expected - expected.mean(), seen - seen.mean()
     gain = float((expected * seen).sum() / ((expected * expected).sum() + 1e-3))
-    return stroke_residual((seen - min(1.3, max(0.75, gain)) * expected) / scale)
+    return _Part(stroke_residual((seen - min(1.3, max(0.75, gain)) * expected) / scale),
+                 *(ends @ motion.T - ends[:, :2] - place))

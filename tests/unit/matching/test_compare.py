@@ -5,6 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from gateway.matching.align import align
 from gateway.matching.capture import dot_response, high_pass, local_gain, local_range, model_capture, odd, robust_mix
@@ -37,6 +38,22 @@ def test_a_changed_digit_leaves_much_and_only_in_its_line(slip, proof):
     comparison, _ = _compared(proof, slip.with_text(6, "36.80").draw())
     assert comparison.residual[6] > 0.4
     assert np.delete(comparison.residual, 6).max() < 0.13
+
+
+def _with_ones(slip, count: int):
+    """The slip with a row of so many ones between two sevens, 7 pixels apart."""
+    image = Image.fromarray(slip.draw())
+    digits = "7" + "1" * count + "7"
+    for number, digit in enumerate(digits):
+        ImageDraw.Draw(image).text((440 + 7 * number, 480), digit, (20, 20, 20), slip.font().font_variant(size=16))
+    return np.array(image)
+
+
+def test_a_digit_less_among_many_alike_is_not_explained_by_a_shift_of_what_follows(slip):
+    row = np.float32([[436, 482], [625, 482], [625, 502], [436, 502]])
+    proof = make_proof(_with_ones(slip, 24), np.concatenate([slip.boxes(), row[None]]))
+    assert _compared(proof, _with_ones(slip, 24))[0].residual[-1] < 0.1
+    assert _compared(proof, _with_ones(slip, 23))[0].residual[-1] > 0.4
 
 
 def test_a_change_in_pale_print_counts_as_much(slip):
