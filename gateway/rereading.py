@@ -18,9 +18,11 @@ MOST_CHANGED = 1 / 3
 LEAST_SCORE = 0.5
 """A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
-LEAST_PRINT = ((2, 0.6), (3, 0.25))
+LEAST_PRINT = ((1, 0.8), (2, 0.6), (3, 0.25))
 """Characters and score from which something outside the lines is print. Folds, shadows and grain read as one or two
 characters, or as several with a score of .1 to .3; print of 8 pixels in a photograph as .25 and more, if at all."""
+STROKES = frozenset("1Il|丨/\\一二-—_=.,'`·。、丶")
+"""Characters that a fold, a rule's end or a speck reads as; one alone is no print, however sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,9 @@ def settle(
 
 def is_print(reading: LineReading) -> bool:
     """Whether this is the reading of print, however poor, rather than of a fold, a shadow's edge or grain."""
-    length = len(reading.text.replace(" ", ""))
-    return any(length >= characters and reading.score >= score for characters, score in LEAST_PRINT)
+    text = reading.text.replace(" ", "")
+    return text not in STROKES and any(
+        len(text) >= characters and reading.score >= score for characters, score in LEAST_PRINT)
 
 
 def _as_read(line: PageLine, reading: LineReading) -> PageLine:

@@ -17,7 +17,7 @@ import numpy as np
 from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
 from gateway.matching.folds import shade_of_folds
-from gateway.matching.marks import FAINT_LEVELS, Row, rows_of_marks, without_covered
+from gateway.matching.marks import FAINT_LEVELS, Row, rows_of_marks, with_groups, without_covered
 from gateway.matching.paper import Paper, filled, quarter
 from gateway.matching.proof import Proof
 
@@ -33,7 +33,7 @@ DOT = 0.11
 FAINT_ROW = 4
 """So many marks of one size in a row are text, however pale."""
 
-FAINT_FOLD, STRONG_FOLD = 0.08, 0.35
+FAINT_FOLD, STRONG_FOLD = 0.06, 0.35
 """Contrasts between which marks that line up from edge to edge are a fold's shade ..."""
 FOLD_VARIES = 0.08
 """... which varies by so much along the fold: a mark on it does not line up."""
@@ -240,6 +240,7 @@ def ink_outside(
     if FAINT_FOLD * _OUTSIDE_STEPS < strength.max() < STRONG_FOLD * _OUTSIDE_STEPS:
         shade = shade_of_folds(strength, compared > 0, FAINT_FOLD * _OUTSIDE_STEPS, line_height)
         strength[(shade > 0) & (strength <= cv2.add(shade, FOLD_VARIES * _OUTSIDE_STEPS))] = 0
+    rows = with_groups(rows, strength, [level * _OUTSIDE_STEPS for level in FAINT_LEVELS], line_height / 2)
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
         return float(strength.max()) / _OUTSIDE_STEPS, rows

@@ -1,8 +1,9 @@
-"""Marks that may be text by how they stand: some of one size, side by side, in a row. Grain and folds seldom do."""
+"""Marks that may be text: some of one size that stand side by side, in a row, as grain and folds seldom do; and any,
+where there are few."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -17,7 +18,11 @@ characters of a blurred word are one mark, or none. Noise of good photographs re
 creased paper .15, and now and then it looks like a row of small print."""
 MOST_MARKS = 4000
 """With more of them nothing can be told from them, neither that there is text nor that there is none."""
+MOST_GROUPS = 12
+"""Groups of marks that are few enough to read them all, whatever they are."""
 
+_BESIDE, _BELOW = 2.0, 0.2  # line heights between the marks of a group
+_LEAST_GROUP, _HIGHEST_GROUP = 0.5, 5.0  # line heights of small print, half of the page's
 _NEIGHBOURS = 8
 _COVERED = 0.7  # share of a row's box that lies in another row's
 
@@ -55,6 +60,54 @@ def rows_of_marks(strokes: np.ndarray, line_height: float, least: int) -> list[R
         Row(*boxes[row, :2].min(axis=0).tolist(), *boxes[row, 2:].max(axis=0).tolist(), float(np.median(sizes[row])))
         for row in _rows(centres, sizes, least)
     ]
+
+
+def with_groups(rows: Sequence[Row], strength: np.ndarray, levels: Iterable[float], line_height: float) -> list[Row]:
+    """``rows`` and all groups of marks in ``strength`` (uint8 (h, w)) beside them, at the lowest of ``levels`` at which
+    these are few: a word of two characters is no row, nor is one whose characters touch. What is too large for a line,
+    a pale area or the edge of a shadow, is looked at again at the next level: there may be print in it."""
+    found = [*rows]
+    for level in levels:
+        groups = _groups(strength > level, line_height, MOST_GROUPS)
+        if groups is None:
+            continue
+        lines = [group for group in groups if _is_line(group, line_height)]
+        more = without_covered([*found, *lines])
+        if len(more) > max(MOST_GROUPS, len(rows)):
+            continue
+        found = more
+        if len(lines) == len(groups):
+            break
+    return found
+
+
+def _is_line(group: Row, line_height: float) -> bool:
+    return min(group.right - group.left, group.bottom - group.top) <= _HIGHEST_GROUP * line_height
+
+
+def _groups(strokes: np.ndarray, line_height: float, most: int) -> list[Row] | None:
+    """What is large enough for a character in ``strokes`` (bool (h, w)), marks close by taken together; ``None`` when
+    these are more than ``most``. Their size is that of the shorter side."""
+    mask = strokes.astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)
+    least = _LEAST_GROUP * line_height
+    if min(width, height) < least:
+        return []
+    inked = mask[y:y + height, x:x + width]
+    reach = np.ones([2 * round(share * line_height / 2) + 1 for share in (_BELOW, _BESIDE)], np.uint8)
+    count, numbers = cv2.connectedComponents(cv2.dilate(inked, reach))
+    rows, columns = np.nonzero(inked)
+    number = numbers[rows, columns]
+    low, high = np.full((2, count), max(width, height)), np.zeros((2, count), int)
+    for axis, places in enumerate((columns, rows)):
+        np.minimum.at(low[axis], number, places)
+        np.maximum.at(high[axis], number, places + 1)
+    size = (high - low).min(axis=0)
+    large = np.flatnonzero(size >= least)
+    if len(large) > most:
+        return None
+    boxes = np.concatenate([low, high]) + np.array([[x], [y], [x], [y]])
+    return [Row(*boxes[:, i].tolist(), float(size[i])) for i in large.tolist()]
 
 
 def without_covered(rows: Iterable[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import level_at
-from gateway.matching.marks import FAINT_LEVELS, LEAST_MARK, Row, rows_of_marks, without_covered
+from gateway.matching.marks import FAINT_LEVELS, LEAST_MARK, Row, rows_of_marks, with_groups, without_covered
 from gateway.matching.paper import Paper
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query, reduced
@@ -74,23 +74,27 @@ def rows_around(proof: Proof, query: Query, alignment: Alignment, paper: Paper, 
         strength = cv2.morphologyEx(grey, kind, kernel)
         if beyond.any():
             grain = level_at(strength[beyond], 0.5)
-            rows += _rows_in(np.where(beyond, strength, 0), grain, typical, line_height)
+            rows = _with_marks_in(np.where(beyond, strength, 0), rows, grain, typical, line_height)
         _, strokes = cv2.threshold(strength, INK_BEYOND * typical, 1, cv2.THRESH_BINARY)
         strokes &= rim
         if cv2.countNonZero(strokes) < _ROW * LEAST_MARK * _SMALL_PRINT * line_height:
             continue
         # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
-        strokes = (strokes > 0) & ~_on_rules(proof, alignment, strokes, factor, kind)
-        rows += rows_of_marks(strokes, _SMALL_PRINT * line_height, _ROW)
+        strokes[_on_rules(proof, alignment, strokes, factor, kind)] = 0
+        rows += rows_of_marks(strokes > 0, _SMALL_PRINT * line_height, _ROW)
+        rows = with_groups(rows, strokes, (0,), _SMALL_PRINT * line_height)
     return [Row(*(value / factor for value in row)) for row in without_covered(rows)]
 
 
-def _rows_in(strength: np.ndarray, grain: float, typical: float, line_height: float) -> list[Row]:
-    """The rows of marks in ``strength`` (uint8 (h, w)) that stand out from the ``grain`` (grey levels) of what they
-    stand on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
-    least = max(FAINT_BEYOND * typical, GRAINS * grain)
+def _with_marks_in(
+    strength: np.ndarray, rows: list[Row], grain: float, typical: float, line_height: float
+) -> list[Row]:
+    """``rows``, and those of marks in ``strength`` (uint8 (h, w)) that stand out from the ``grain`` (grey levels) of
+    what they stand on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
+    least, small = max(FAINT_BEYOND * typical, GRAINS * grain), _SMALL_PRINT * line_height
     levels = [least * step / FAINT_LEVELS[0] for step in FAINT_LEVELS]
-    return [row for level in levels for row in rows_of_marks(strength > level, _SMALL_PRINT * line_height, _ROW)]
+    rows = rows + [row for level in levels for row in rows_of_marks(strength > level, small, _ROW)]
+    return with_groups(without_covered(rows), strength, levels, line_height)
 
 
 def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:

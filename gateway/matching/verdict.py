@@ -78,8 +78,8 @@ class Thresholds:
 
 DEFAULT_THRESHOLDS = Thresholds()
 
-MOST_SUSPECTS = 12
-"""Rows of pale marks outside the lines that are read; a page with more of them is another one."""
+MOST_SUSPECTS = 24
+"""Places with pale marks outside the lines that are read; a page with more of them is another one."""
 SLANT = 2.5
 """The shorter side of a row of marks that can be read, relative to their size: others run slantwise."""
 LEAST_PRINT_HEIGHT = 4.0

@@ -51,6 +51,15 @@ def test_print_beside_the_strip_or_on_it_is_noticed(page, slip, proof, strip):
         assert verify(proof, picture, slip.texts).kind != "same"
 
 
+def test_two_characters_where_the_strip_ends_are_read(page, slip, proof, strip):
+    picture = _on_a_table(page, strip)
+    place = np.ascontiguousarray(np.rot90(picture[260:320, 730:765]))
+    cv2.putText(place, "x2", (12, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1)
+    picture[260:320, 730:765] = np.rot90(place, -1)
+    assert verify(proof, _on_a_table(page, strip), slip.texts).kind == "same"
+    assert verify(proof, picture, slip.texts).kind != "same"
+
+
 def test_a_pen_stroke_along_the_edge_is_ink(page, slip, proof):
     marked = cv2.line(page.copy(), (690, 120), (690, 170), (30, 30, 30), 5)
     assert verify(proof, _on_a_table(marked, np.zeros(page.shape[0])), slip.texts).kind == "different"

@@ -391,6 +391,38 @@ def test_pale_and_light_coloured_text_outside_the_lines_is_noticed(page, proof, 
     assert {"ink-outside", "marks-outside"} & {*verdict.reasons}
 
 
+@pytest.mark.parametrize("text", ["作废", "未付", "万", "x2", "8"])
+@pytest.mark.parametrize("size", [18, 28])
+@pytest.mark.parametrize("ink", [(222, 222, 222), (190, 255, 200)])
+def test_a_pale_word_too_short_for_a_row_is_noticed(page, proof, slip, text, size, ink):
+    small = replace(slip, size=size)
+    verdict = verify(proof, _encoded(_with_print(page, small, text, (650, 275), ink), 80), slip.texts)
+    assert _is_noticed(verdict, small, text, (650, 275))
+
+
+@pytest.mark.parametrize("frame", [(395, 435, 600, 470), (395, 435, 640, 500)])
+@pytest.mark.parametrize(("fill", "ink"), [((255,) * 3, (225,) * 3), ((222,) * 3, (255,) * 3)])
+def test_pale_print_in_a_pale_box_is_noticed(page, proof, slip, frame, fill, ink):
+    boxed = page.copy()
+    for thickness, colour in ((-1, fill), (1, ink)):
+        cv2.rectangle(boxed, frame[:2], frame[2:], colour, thickness)
+    verdict = verify(proof, _with_print(boxed, slip, "VOID 8642", (400, 440), ink), slip.texts)
+    assert _is_noticed(verdict, slip, "VOID 8642", (400, 440))
+
+
+@pytest.mark.parametrize("ink", [212, 224])
+def test_pale_characters_that_touch_are_noticed(page, proof, slip, ink):
+    printed = _with_print(np.full_like(page, 255), slip, "VOID 8642.97", (400, 440))
+    joined = np.where(cv2.erode(printed, np.ones((1, 7), np.uint8)) < 128, np.uint8(ink), np.uint8(255))
+    assert _is_noticed(verify(proof, np.minimum(page, joined), slip.texts), slip, "VOID 8642.97", (400, 440))
+
+
+def test_a_pale_word_beyond_the_frame_is_noticed(page, proof, slip):
+    longer = cv2.copyMakeBorder(page, 0, 100, 0, 0, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    verdict = verify(proof, _with_print(longer, slip, "作废", (300, 560), (205, 205, 205)), slip.texts)
+    assert _is_noticed(verdict, slip, "作废", (300, 560))
+
+
 def test_text_that_runs_slantwise_makes_another_page(page, proof, slip):
     printed = _with_print(np.full((400, 400, 3), 255, np.uint8), slip, "VOID 8642.97", (110, 190), (212, 212, 212))
     turned = cv2.warpAffine(printed, cv2.getRotationMatrix2D((200, 200), 40, 1), (400, 400), borderValue=(255,) * 3)
