@@ -23,7 +23,6 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     settings = settings or load_settings()
     parts = parts or assemble(settings)
     app = Flask("gateway.http", static_folder=None)
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     # A redirect to the one-slash address would carry the client's own Host and a body of HTML.
     app.url_map.merge_slashes = False
     app.extensions["parts"] = parts
