@@ -127,7 +127,7 @@ def test_fingers_find_targets_large_enough_on_a_phone(desk, drawn):
     opened.settled()
     # WCAG 2.2, 2.5.8: 24 by 24 pixels at least.
     small = opened.page.evaluate(
-        """() => [...document.querySelectorAll("button, summary, .line, label.switch")]
+        """() => [...document.querySelectorAll("a, button, summary, .line, label.switch")]
             .filter((element) => element.checkVisibility())
             .filter((element) => element.offsetWidth < 24 || element.offsetHeight < 24)
             .map((element) => element.outerHTML)"""
@@ -147,6 +147,12 @@ def test_all_text_can_be_read_in_either_colour_scheme(desk, drawn, scheme):
     opened.page.locator(".card .open").nth(1).click()
     opened.page.locator(".problem").wait_for()
     assert opened.page.evaluate(FAINT_TEXT) == []
+
+
+def test_the_page_leads_to_the_description_of_the_api(desk):
+    page = desk().page
+    page.locator("footer a").click()
+    page.get_by_role("heading", name="Addresses").wait_for()
 
 
 def test_every_control_has_a_name(desk, drawn):
