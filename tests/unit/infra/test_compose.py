@@ -190,6 +190,16 @@ def test_every_variable_is_in_the_example_with_its_default():
             assert example[variable] == default, variable
 
 
+def test_what_env_leaves_alone_is_as_the_programs_have_it():
+    defaults = {setting.variable: setting.default for setting in settings.SETTINGS}
+    for name, field in Settings.model_fields.items():
+        defaults[f"OCR_{name.upper()}"] = str(field.default).removesuffix(".0")
+    named = {name: value for name, value in re.findall(r"\$\{(OCR_\w+):-([^}]+)\}", TEXT) if name in defaults}
+    assert {"OCR_MAX_PAGES", "OCR_EDGE_UPLOAD_RATE"} <= named.keys()
+    for name in named.keys() - {"OCR_WEB_PROCESSES", "OCR_EDGE_UPSTREAMS", "OCR_EDGE_PURGE_URLS"}:
+        assert named[name] == defaults[name], name
+
+
 def test_compose_refuses_to_start_without_secrets():
     with pytest.raises(compose_file.ComposeError, match="set it in"):
         secrets = {"S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "REDIS_PASSWORD": ""}
