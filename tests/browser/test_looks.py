@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 NO_IMAGE = {"name": "bad.png", "mimeType": "image/png", "buffer": b"no image at all"}
@@ -178,6 +179,16 @@ def test_the_whole_way_can_be_gone_by_keyboard(desk, drawn):
         opened.page.keyboard.press("Tab")
         reached.add(opened.page.evaluate("document.activeElement.id || document.activeElement.classList[0]"))
     assert {"language", "fresh", "viewport", "copy-all", "reread", "line"} <= reached
+
+
+def test_the_focus_stays_with_the_document_that_is_read_again(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Read me twice").file())
+    opened.settled()
+    opened.page.locator("#reread").press("Enter")
+    expect(opened.page.locator("#cancel")).to_be_focused()
+    opened.settled()
+    expect(opened.page.locator("#copy-all")).to_be_focused()
 
 
 def test_results_and_problems_are_announced(desk, drawn):

@@ -9,6 +9,9 @@ import { mayHavePages, pagesForm } from "./pages.js";
 import { facts, outcome } from "./outcome.js";
 import { duration, languageTag, number, score, t, tOrNull } from "./words.js";
 
+// What is most likely wanted next, in each state.
+const NEXT = "#cancel, #retry, #copy-all, #reread";
+
 export class Result {
   /** `actions`: `{copyAll, save, again, readPages, cancel, forget}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
   constructor(root, { actions, lines }) {
@@ -21,6 +24,7 @@ export class Result {
   }
 
   show(entry) {
+    const focused = this.root.contains(document.activeElement) ? document.activeElement.id : null;
     const shown = this.entry === entry && this.record === entry.record;
     if (!shown) this.doubtful = -1;
     this.entry = entry;
@@ -28,6 +32,8 @@ export class Result {
     if (entry.state === "done") this.#done(entry);
     else if (entry.state === "failed") fill(this.root, heading(entry), this.#problem(entry), this.#pages(entry));
     else fill(this.root, heading(entry), this.#progress(entry), this.#pages(entry));
+    // Who works by keyboard stays in the panel when what they pressed is gone.
+    if (focused !== null) ((focused && this.root.querySelector(`#${focused}`)) || this.root.querySelector(NEXT))?.focus();
   }
 
   /** Renews the words of a document on its way without building the panel anew. */
@@ -102,7 +108,7 @@ export class Result {
     return h("div", { class: "progress" },
       h("p", { class: "progress-label" }, stateWords(entry)),
       !over && h("progress", { max: "1", value: progressOf(entry), "aria-label": t("result") }),
-      over ? h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
+      over ? h("button", { type: "button", class: "secondary", id: "retry", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
         : h("button", { type: "button", class: "secondary", id: "cancel", onclick: () => this.actions.cancel(entry) }, t("cancel")));
   }
 
@@ -135,7 +141,7 @@ export class Result {
       requestId && h("p", { class: "problem-id" }, t("requestId", { id: requestId })),
       entry.problem.kind === 401 && this.#keyField(),
       !OF_THE_FILE.has(entry.problem.kind) &&
-        h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
+        h("button", { type: "button", class: "secondary", id: "retry", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
   }
 }
 
