@@ -215,13 +215,19 @@ def test_the_docker_images_are_those_of_the_tests():
     assert "FROM debian:12." in (INFRA / "docker" / "edge.Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("file", ["gateway.Dockerfile", "worker.Dockerfile"])
-def test_serving_images_are_built_from_the_wheel_without_pytorch(file):
-    text = (INFRA / "docker" / file).read_text()
+def test_the_serving_image_is_built_from_the_wheel_without_pytorch():
+    text = (INFRA / "docker" / "gateway.Dockerfile").read_text()
     assert "torch" not in text
     assert text.count("FROM ") == 2
     assert text.rindex("USER 10001:10001") < text.rindex("CMD")
-    assert (INFRA / "docker" / f"{file}.dockerignore").exists()
+    assert (INFRA / "docker" / "gateway.Dockerfile.dockerignore").exists()
+
+
+def test_the_serving_image_serves_by_itself_where_it_may_write():
+    text = (INFRA / "docker" / "gateway.Dockerfile").read_text()
+    settings_of_the_image = dict(re.findall(r"(OCR_[A-Z_]+)=(\S+)", text))
+    assert settings_of_the_image == {"OCR_HOST": "0.0.0.0", "OCR_DATA_DIR": "/var/lib/ocr"}
+    assert re.search(r"install -d -o ocr .* /var/lib/ocr$", text, re.MULTILINE)
 
 
 LEVELS = compose_file.chosen(
