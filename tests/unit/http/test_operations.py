@@ -200,6 +200,8 @@ class TestOrigins:
         allowed = client.options("/ocr", headers={"Origin": "https://erp.example"})
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://erp.example"
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        seen = allowed.headers["Access-Control-Expose-Headers"].split(", ")
+        assert {"Retry-After", "Location", "X-Request-ID", "X-Cache-Status"} <= set(seen), "what a page has to act on"
         other = client.get("/healthz", headers={"Origin": "https://evil.example"})
         assert "Access-Control-Allow-Origin" not in other.headers
         assert "Origin" in other.headers["Vary"]
