@@ -183,7 +183,7 @@ def test_the_whole_way_can_be_gone_by_keyboard(desk, drawn):
 
 def test_the_focus_stays_with_the_document_that_is_read_again(desk, drawn):
     opened = desk()
-    opened.choose(drawn("Read me twice").file())
+    opened.choose(drawn("Focus on me").file())
     opened.settled()
     opened.page.locator("#reread").press("Enter")
     expect(opened.page.locator("#cancel")).to_be_focused()
