@@ -141,13 +141,14 @@ export class Picture {
   // the kept thumbnail, which is of the first page that was read, then the lines alone. A file that never had to leave
   // this device does so for its picture's sake only when it is told to.
   #drawPage() {
+    const { entry, page } = this;
+    const file = page === 1 && !this.broken.has("file");
+    this.drawing = !file && entry.sent && entry.state !== "failed" ? this.drawings.of(entry, page) : null;
     const candidates = [];
-    if (this.page === 1) candidates.push(["file", this.entry.url]);
-    const shown = candidates.length > 0 && !this.broken.has("file");
-    this.drawing = !shown && this.entry.sent && this.entry.state !== "failed" ? this.drawings.of(this.entry, this.page) : null;
+    if (file) candidates.push(["file", entry.url]);
     if (this.drawing?.state === "drawn") candidates.push(["drawing", this.drawing.url]);
-    if (this.page === this.#firstPage() && this.entry.thumbnail) candidates.push(["thumbnail", this.entry.thumbnail]);
-    const [source, address] = candidates.find(([name]) => !this.broken.has(name)) ?? [this.record ? "layout" : "none"];
+    if (page === this.#firstPage() && !this.broken.has("thumbnail") && entry.thumbnail) candidates.push(["thumbnail", entry.thumbnail]);
+    const [source, address] = candidates[0] ?? [this.record ? "layout" : "none"];
     this.source = source;
     this.image.hidden = address === undefined;
     if (address === undefined) this.image.removeAttribute("src");
