@@ -25,7 +25,7 @@ from worker.types import Box
 
 NOMINEES = 3
 FEW_DOUBTS = 3
-"""Lines that are read in about the time that one comparison takes."""
+"""Lines and places that are read in about the time that one comparison takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,10 @@ class _Doubt:
 
     source: Record
     verdict: Verdict
+
+    @property
+    def boxes_to_read(self) -> int:
+        return len(self.verdict.doubtful) + len(self.verdict.suspects)
 
 
 class NearMatcher:
@@ -78,10 +82,10 @@ class NearMatcher:
                 yield NearMatch(source, _match(task, source), _in_new_places(source, verdict))
             elif verdict.kind == "doubtful":
                 doubts.append(_Doubt(source, verdict))
-                if len(verdict.doubtful) <= FEW_DOUBTS:
+                if doubts[-1].boxes_to_read <= FEW_DOUBTS:
                     break
         if doubts:
-            found = self._read_again(task, min(doubts, key=lambda doubt: len(doubt.verdict.doubtful)))
+            found = self._read_again(task, min(doubts, key=lambda doubt: doubt.boxes_to_read))
             if found is not None:
                 yield found
 
@@ -127,6 +131,7 @@ class NearMatcher:
             doubt.verdict.doubtful,
             doubt.verdict.wary,
             doubt.verdict.altered,
+            [_box(corners) for corners in doubt.verdict.suspects],
             np.flatnonzero(doubt.verdict.residuals <= self._thresholds.alike_limit).tolist(),
             lambda boxes: self._readings.reread(task, boxes),
         )

@@ -18,6 +18,10 @@ MOST_CHANGED = 1 / 3
 LEAST_SCORE = 0.5
 """A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
+LEAST_PRINT = ((2, 0.6), (3, 0.25))
+"""Characters and score from which something outside the lines is print. Folds, shadows and grain read as one or two
+characters, or as several with a score of .1 to .3; print of 8 pixels in a photograph as .25 and more, if at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -34,6 +38,7 @@ def settle(
     doubtful: Sequence[int],
     wary: Sequence[int],
     altered: Collection[int],
+    suspects: Sequence[Box],
     alike: Collection[int],
     read: Callable[[list[Box]], list[LineReading]],
 ) -> Settled | None:
@@ -44,14 +49,18 @@ def settle(
     a poor picture of the same. One that reads as recorded all the same (a figure is struck out, a look-alike taken for
     its twin) is a contradiction, and one that reads poorly may not fit the old box. In the rest, a poor reading is that
     of a poor picture, which a full reading would make as well. ``alike``: lines whose pixels agree as far as they can
-    be seen; that they read differently does not make the page another filling of the form.
+    be seen; that they read differently does not make the page another filling of the form. ``suspects``: places outside
+    the lines where something stands like print; what reads as text there is text that the record does not know.
 
     ``read``: the text in each of some boxes, in their order. It is asked twice at most, and for no box twice.
     """
     readings: dict[int, LineReading] = {}
-    for numbers in (sorted(doubtful), sorted({*wary} - {*doubtful})):
-        if numbers:
-            readings.update(zip(numbers, read([lines[number].box for number in numbers]), strict=True))
+    for numbers, places in ((sorted(doubtful), suspects), (sorted({*wary} - {*doubtful}), ())):
+        if numbers or places:
+            found = read([lines[number].box for number in numbers] + [*places])
+            readings.update(zip(numbers, found, strict=False))
+            if any(is_print(reading) for reading in found[len(numbers):]):
+                return None
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
         other = {*changed} - {*alike}
         if len(other) > MOST_CHANGED * len(lines) or len(changed) == len(lines):
@@ -70,6 +79,12 @@ def settle(
         reread=len(readings),
         changed=len(changed),
     )
+
+
+def is_print(reading: LineReading) -> bool:
+    """Whether this is the reading of print, however poor, rather than of a fold, a shadow's edge or grain."""
+    length = len(reading.text.replace(" ", ""))
+    return any(length >= characters and reading.score >= score for characters, score in LEAST_PRINT)
 
 
 def _as_read(line: PageLine, reading: LineReading) -> PageLine:

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.matching.library import Library, Reader
 from gateway.archive import Found
+from gateway.errors import ReadingFailed, Refusal
 from gateway.identity import Options, perceptual_hash
 from gateway.image import Document as Upload
 from gateway.matching import Fingerprint, Verdict
@@ -23,7 +24,6 @@ from worker.types import Box, LineReading
 
 Word = Literal["HIT", "PARTIAL", "MISS"]
 
-_UNREAD = LineReading("", 0.0)
 
 
 @dataclass
@@ -77,7 +77,10 @@ class Decider:
         height, width = page.shape[:2]
         facts = ImageFacts(width, height, "", perceptual_hash(page))
         task = ReadingTask("", b"", Upload((page,), (1,), 1, "PNG"), facts, Options(), 0.0)
-        found = next(matcher.matches(task), None)
+        try:
+            found = next(matcher.matches(task), None)
+        except Refusal:
+            found = None
         spent = _since(surroundings.started)
         decision.fingerprint_ms = surroundings.fingerprint_ms or spent
         decision.decision_ms = spent - decision.fingerprint_ms - decision.reread_ms - surroundings.aside_ms
@@ -121,7 +124,9 @@ class _Surroundings:
         started = time.thread_time()
         self.boxes |= {*boxes}
         page = task.document.pages[0]
-        readings = self._reader.read_lines(page, boxes) if self._reader else [_UNREAD] * len(boxes)
+        if self._reader is None:
+            raise ReadingFailed("no reader")
+        readings = self._reader.read_lines(page, boxes)
         self._decision.reread_ms += _since(started)
         return readings
 

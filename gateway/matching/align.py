@@ -8,13 +8,22 @@ All maps lead from proof pixels to the prepared query's pixels. Calibrated with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from gateway.matching.coarse import NotAligned, coarse_alignment, local_scale, scaling
 from gateway.matching.field import displacement_field, sample_field
-from gateway.matching.pieces import PIECE_AGREES, PieceMatches, Pieces, corners_outside, match_pieces
+from gateway.matching.pieces import (
+    PIECE_AGREES,
+    PieceMatches,
+    Pieces,
+    corners_outside,
+    match_pieces,
+    match_rules,
+    pieces_of_rules,
+)
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 
@@ -33,6 +42,18 @@ _FIELD_ROUNDS = ((10, 24, 160.0), (10, 24, 100.0), (8, 24, 60.0), (4, 4, 45.0))
 """Pixels: how far pieces of lines are looked for, how far corners and the pieces that were not found there, and over
 how much the field is smooth. Where there is little on the page, the first rounds can be far off."""
 _SETTLED = 0.8  # pixels
+
+
+class Rounds(NamedTuple):
+    """``searches``: how far pieces are looked for, in pixels, and how many. ``tolerance``: pixels by which a piece may
+    disagree with the homography."""
+
+    searches: tuple[tuple[int, int], ...]
+    tolerance: float
+
+
+FLAT = Rounds(((10, 64), (4, 64), (2, 96)), 1.5)
+BENT = Rounds(((12, 64), (12, 64)), 3.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +80,8 @@ class Alignment:
     def to_query(self, points: np.ndarray) -> np.ndarray:
         """float32 (n, 2) proof pixels to float32 (n, 2) prepared query pixels."""
         points = np.asarray(points, np.float32).reshape(-1, 2)
+        if not len(points):
+            return points
         if self.field is not None:
             height, width = self.image.shape
             points = points + sample_field(self.field, points, width, height)
@@ -85,7 +108,11 @@ def align(proof: Proof, query: Query) -> Alignment:
     pieces = Pieces.of(proof)
     if not len(pieces):
         raise NotAligned("no-pieces")
-    reduced, matches, agreement = refine_homography(proof.image, grey, reduced, pieces)
+    start = reduced
+    reduced, matches, agreement = refine_homography(proof.image, grey, start, pieces)
+    if agreement < LEAST_AGREEMENT:
+        # Paper that bends within a piece shows in shorter ones.
+        reduced, matches, agreement = refine_homography(proof.image, grey, start, pieces.halved(), BENT)
     query.maps[proof] = np.linalg.inv(reduction) @ reduced
     if agreement < LEAST_AGREEMENT:
         raise NotAligned("another-page")
@@ -110,12 +137,12 @@ def _reduced_query(grey: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarr
 
 
 def refine_homography(
-    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces
+    proof: np.ndarray, query: np.ndarray, homography: np.ndarray, pieces: Pieces, rounds: Rounds = FLAT
 ) -> tuple[np.ndarray, PieceMatches, float]:
     """Re-fit ``homography`` on where pieces of lines are found. Returns it with the last matches, and the largest share
     of pieces that were found in any round."""
     matches, agreement = None, 0.0
-    for radius, most in ((10, 64), (4, 64), (2, 96)):
+    for radius, most in rounds.searches:
         seen = _warped(query, homography, proof.shape, cv2.INTER_LINEAR)
         matches = match_pieces(proof, seen, pieces.sample(most), radius)
         # A page that bends agrees within a wide radius, and no more where the next round looks.
@@ -127,7 +154,7 @@ def refine_homography(
         if still and _is_whole(proof.shape, query.shape, homography):
             break  # plain scaling is exact
         correction, inliers = cv2.findHomography(matches.centres[good], (matches.centres + matches.shifts)[good],
-                                                 cv2.RANSAC, 1.5)
+                                                 cv2.RANSAC, rounds.tolerance)
         if correction is None or int(inliers.sum()) < 8:
             break
         homography = homography @ correction
@@ -154,14 +181,15 @@ def displacement_field_of(
     """float32 (gh, gw, 2): the smooth remainder after ``homography``, found in up to four rounds, ``None`` on a page
     with too few pieces to tell; and the share of the pieces that were found by then."""
     field, size = None, np.inf
-    fine, corners = pieces.halved(), corners_outside(pieces.proof)
+    fine, corners, rules = pieces.halved(), corners_outside(pieces.proof), pieces_of_rules(pieces.proof)
     for round_, (radius, farther, reach) in enumerate(_FIELD_ROUNDS):
         if size < _SETTLED and round_ < len(_FIELD_ROUNDS) - 1:
             continue  # most of the page lies where it should; the last round is for single lines that don't
         seen, _ = resample(query, homography, field, proof.shape, cv2.INTER_LINEAR)
         sample = pieces.sample(200) if round_ == 0 else fine.sample(360)
         lines = match_pieces(proof, seen, sample, radius, farther)
-        found = displacement_field(lines.and_(match_pieces(proof, seen, corners, farther)), proof.shape, reach)
+        others = match_pieces(proof, seen, corners, farther).and_(match_rules(proof, seen, rules, radius))
+        found = displacement_field(lines.and_(others), proof.shape, reach)
         if found is None:
             if field is None and len(pieces) >= 10:
                 raise NotAligned("not-aligned")

@@ -15,7 +15,9 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import Capture, dot_response, level_at, model_capture, odd
-from gateway.matching.marks import FAINT_LEVELS, looks_like_text
+from gateway.matching.folds import shade_of_folds
+from gateway.matching.marks import FAINT_LEVELS, Row, rows_of_marks, without_covered
+from gateway.matching.paper import Paper, filled, quarter
 from gateway.matching.proof import Proof
 
 REALIGN_ABOVE = 0.10
@@ -29,14 +31,17 @@ DOT = 0.11
 """Diameter of the smallest mark that must be visible, a decimal point, in line heights."""
 FAINT_ROW = 4
 """So many marks of one size in a row are text, however pale."""
-LEAST_LIGHT = 0.5
-"""Share of the page's light below which a shadow is taken for no darker: noise does not get paler with the ink."""
 
-_DARKNESS = 16  # grey levels that the light is told from noise by
+FAINT_FOLD, STRONG_FOLD = 0.08, 0.35
+"""Contrasts between which marks that line up from edge to edge are a fold's shade ..."""
+FOLD_VARIES = 0.08
+"""... which varies by so much along the fold: a mark on it does not line up."""
+
 _OUTSIDE_STEPS = 40  # of which ink outside the lines is measured, per typical ink range
-_REALIGN_MARGIN = 6
-_MOST_SHIFT = 5.0
-_MOST_STRETCH = 0.05
+_MOST_SHIFT = 8.0
+_REALIGN_MARGIN = 9
+_OVERLAP = 4  # of neighbouring parts, to either side: together as much as they may shift, or ink could hide between
+_MOST_STRETCH = np.array([[0.05, 0.10], [0.05, 0.05]])  # and slant, and rise
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,7 @@ class Comparison:
     ``contrast``: ink range relative to the page's median.
     ``visibility``: how strongly a decimal point of that line's size would show, relative to the ink range.
     ``outside``: the strongest unexplained ink outside all lines, relative to the ink range (one float).
+    ``rows``: marks outside all lines, however pale, that stand like print.
     ``typical``: the median ink range of the lines in the query's grey levels (one float).
     ``negative``: whether the query shows the page inverted.
     """
@@ -57,16 +63,20 @@ class Comparison:
     contrast: np.ndarray
     visibility: np.ndarray
     outside: float
+    rows: tuple[Row, ...]
     typical: float
     negative: bool
 
 
-def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
+def compare(proof: Proof, alignment: Alignment, paper: Paper) -> Comparison | None:
     """Compare every line of ``proof``; ``None`` when there is no ink to compare."""
     windows = line_windows(proof)
     text = text_mask(proof)
     line_height = float(np.median(proof.text_heights))
-    capture = model_capture(alignment.rendition, alignment.image, text, alignment.inside, line_height)
+    sheet = paper.mask(proof.image.shape)
+    inside = alignment.inside & sheet
+    seen = filled(alignment.image, sheet, 2 * line_height)
+    capture = model_capture(alignment.rendition, seen, text, inside, line_height)
     if capture is None:
         return None
     ranges = ink_ranges(capture.expected, windows)
@@ -76,14 +86,16 @@ def compare(proof: Proof, alignment: Alignment) -> Comparison | None:
     scales = [line_scale(capture.expected[y0:y1, x0:x1], line_range, typical)
               for (x0, y0, x1, y1), line_range in zip(windows.tolist(), ranges.tolist(), strict=True)]
     residual = line_residuals(capture, windows, scales)
-    cut = cut_lines(capture, windows, ranges, alignment.inside)
+    cut = cut_lines(capture, windows, ranges, inside)
     residual = realigned(capture, windows, scales, residual, cut)
+    strength, rows = ink_outside(capture, typical, text, inside, line_height, paper.shadow())
     return Comparison(
         residual=residual,
         cut=cut,
         contrast=ranges / typical,
         visibility=visibility(proof, text, capture, typical),
-        outside=ink_outside(capture, typical, text, alignment.inside, line_height, local_light(alignment, line_height)),
+        outside=strength,
+        rows=tuple(rows),
         typical=typical,
         negative=bool(capture.weights.sum() <= 0),
     )
@@ -187,10 +199,10 @@ def visibility(proof: Proof, text: np.ndarray, capture: Capture, typical: float)
 
 def ink_outside(
     capture: Capture, typical: float, text: np.ndarray, inside: np.ndarray, line_height: float, light: np.ndarray
-) -> float:
+) -> tuple[float, list[Row]]:
     """The strongest ink outside the lines that one picture has and the other has not within 2 pixels around, relative
-    to the local range of the ink or the page's ``typical`` one in the ``light`` that falls there (:func:`local_light`),
-    whichever is larger.
+    to the local range of the ink or the page's ``typical`` one in the ``light`` that falls there
+    (:meth:`Paper.shadow`), whichever is larger; and the rows of marks in that ink, however pale they are.
 
     The tolerance is for rules and logos, which the alignment does not follow. The outermost pixels of the page are
     left out: there the paper ends.
@@ -212,38 +224,28 @@ def ink_outside(
         compared &= cv2.erode(inside.astype(np.uint8), np.ones((2 * edge + 1, 2 * edge + 1), np.uint8))
     compared[text] = 0
     if not compared.any():
-        return 0.0
+        return 0.0, []
     strength = cv2.blur(excess, (3, 3))
     strength *= compared
     excess *= compared
     # Smoothing joins the characters of small print.
-    for image, height in ((strength, line_height), (excess, line_height / 2)):
-        strongest = int(image.max())
-        if any(looks_like_text(image > level * _OUTSIDE_STEPS, height, FAINT_ROW)
-               for level in FAINT_LEVELS if level * _OUTSIDE_STEPS < strongest):
-            return np.inf
+    rows = without_covered(
+        row
+        for image, size in ((strength, line_height), (excess, line_height / 2))
+        for level in FAINT_LEVELS
+        for row in rows_of_marks(image > level * _OUTSIDE_STEPS, size, FAINT_ROW)
+    )
+    if FAINT_FOLD * _OUTSIDE_STEPS < strength.max() < STRONG_FOLD * _OUTSIDE_STEPS:
+        shade = shade_of_folds(strength, compared > 0, FAINT_FOLD * _OUTSIDE_STEPS, line_height)
+        strength[(shade > 0) & (strength <= cv2.add(shade, FOLD_VARIES * _OUTSIDE_STEPS))] = 0
     places = np.flatnonzero(strength > _OUTSIDE_STEPS // 10)
     if not len(places):  # nothing worth a closer look
-        return float(strength.max()) / _OUTSIDE_STEPS
-    rows, columns = np.divmod(places, width)
-    quarter = cv2.dilate(_quarter(capture.contrast), kernel)
-    at = np.minimum(rows // 4, quarter.shape[0] - 1), np.minimum(columns // 4, quarter.shape[1] - 1)
-    scale = np.maximum(quarter[at] * (capture.gain * abs(float(capture.weights.sum())) / typical), light[at])
-    return float((strength.ravel()[places] / scale).max()) / _OUTSIDE_STEPS
-
-
-def local_light(alignment: Alignment, line_height: float) -> np.ndarray:
-    """float32 (h / 4, w / 4), in :data:`LEAST_LIGHT`..1: the light that falls on the query, relative to that on most of
-    it. In a shadow all ink is paler."""
-    window = np.ones((odd(line_height / 2),) * 2, np.uint8)
-    seen, expected = (cv2.blur(cv2.dilate(_quarter(image), window), window.shape).astype(np.float32) + _DARKNESS
-                      for image in (alignment.image, alignment.rendition))
-    light = seen / expected
-    return np.clip(light / np.percentile(light, 90), LEAST_LIGHT, 1.0)
-
-
-def _quarter(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        return float(strength.max()) / _OUTSIDE_STEPS, rows
+    y, x = np.divmod(places, width)
+    contrast = cv2.dilate(quarter(capture.contrast), kernel)
+    at = np.minimum(y // 4, contrast.shape[0] - 1), np.minimum(x // 4, contrast.shape[1] - 1)
+    scale = np.maximum(contrast[at] * (capture.gain * abs(float(capture.weights.sum())) / typical), light[at])
+    return float((strength.ravel()[places] / scale).max()) / _OUTSIDE_STEPS, rows
 
 
 def realigned(
@@ -266,7 +268,7 @@ def realigned(
             found = float(strength[:, left - x0:right - x0].max())
             if found > REALIGN_ABOVE and left_to_try > 0:
                 left_to_try -= 1
-                left, right = max(x0, left - 4), min(x1, right + 4)
+                left, right = max(x0, left - _OVERLAP), min(x1, right + _OVERLAP)
                 scale = scales[i][:, left - x0:right - x0] if scales[i].shape[1] > 1 else scales[i]
                 found = min(found, _realigned_part(capture, scale, left, y0, right, y1))
             worst = max(worst, found)
@@ -279,24 +281,36 @@ def _parts(along: int, across: int) -> int:
 
 
 def _realigned_part(capture: Capture, scale: np.ndarray, x0: int, y0: int, x1: int, y1: int) -> float:
-    """Stroke residual of one part after an affine ECC alignment (Evangelidis and Psarakis, 2008); inf when it fails or
-    strays."""
+    """Stroke residual of one part after an affine ECC alignment (Evangelidis and Psarakis, 2008), from where it should
+    be or else from where it looks most alike; inf when it fails or strays."""
     height, width = capture.expected.shape
     left, top = max(0, x0 - _REALIGN_MARGIN), max(0, y0 - _REALIGN_MARGIN)
     expected = np.ascontiguousarray(capture.expected[y0:y1, x0:x1])
     around = np.ascontiguousarray(
         capture.seen[top:min(height, y1 + _REALIGN_MARGIN), left:min(width, x1 + _REALIGN_MARGIN)])
-    start = np.array([[1, 0, x0 - left], [0, 1, y0 - top]], np.float32)
+    place = np.float32([x0 - left, y0 - top])
+    found = _realigned_from(expected, around, place, place, scale)
+    if found > REALIGN_ABOVE:
+        _, _, _, likeliest = cv2.minMaxLoc(cv2.matchTemplate(around, expected, cv2.TM_CCOEFF_NORMED))
+        found = min(found, _realigned_from(expected, around, place, np.float32(likeliest), scale))
+    return found
+
+
+def _realigned_from(
+    expected: np.ndarray, around: np.ndarray, place: np.ndarray, start: np.ndarray, scale: np.ndarray
+) -> float:
+    """Stroke residual of ``expected`` (float32 (h, w)) in ``around``, aligned from ``start`` (x, y) on. ``place``:
+    where it should be."""
+    first = np.float32([[1, 0, start[0]], [0, 1, start[1]]])
     try:
         # OpenCV 5 refuses NumPy scalars in the criteria.
-        _, motion = cv2.findTransformECC(expected, around, start.copy(), cv2.MOTION_AFFINE, (3, 25, 1e-3), None, 3)
+        _, motion = cv2.findTransformECC(expected, around, first, cv2.MOTION_AFFINE, (3, 25, 1e-3), None, 3)
     except cv2.error:
         return np.inf
-    change = motion - start
-    if not np.isfinite(motion).all() or np.abs(change[:, :2]).max() > _MOST_STRETCH or \
-            np.abs(change[:, 2]).max() > _MOST_SHIFT:
+    if not np.isfinite(motion).all() or (np.abs(motion[:, :2] - np.eye(2)) > _MOST_STRETCH).any() or \
+            np.abs(motion[:, 2] - place).max() > _MOST_SHIFT:
         return np.inf
-    seen = cv2.warpAffine(around, motion, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    seen = cv2.warpAffine(around, motion, expected.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                           borderMode=cv2.BORDER_REPLICATE)
     expected, seen = expected - expected.mean(), seen - seen.mean()
     gain = float((expected * seen).sum() / ((expected * expected).sum() + 1e-3))

@@ -15,9 +15,12 @@ from gateway.matching.pieces import PieceMatches
 
 GRID_COLUMNS = 28
 TOLERANCE = 1.2
-"""Disagreement with the neighbours, in pixels, at which a piece keeps half its weight."""
+_TOLERANCE_APART = 0.025
+"""Disagreement with the neighbours, in pixels, at which a piece keeps half its weight; and by how much more for every
+pixel that these are away: paper may bend in between."""
 _LEAST_SCORE = 0.45
 _LEAST_PIECES = 6
+_NEAREST = 6  # pieces that bear on every place: a title far from all other print has few
 _MOST_ROWS = 32_000
 _RIDGE = np.diag([0.3, 0.6, 0.6])
 
@@ -35,30 +38,36 @@ def displacement_field(matches: PieceMatches, shape: tuple[int, ...], reach: flo
     """The field over an image of ``shape`` through ``matches``, smooth over about ``reach`` pixels; ``None`` when too
     few pieces were found."""
     found = matches.scores > _LEAST_SCORE
-    if found.sum() < _LEAST_PIECES:
+    if (found & matches.known.all(axis=1)).sum() < _LEAST_PIECES:
         return None
     height, width = shape[:2]
     size = np.array([width, height], np.float64)
     points = matches.centres[found].astype(np.float64)
-    shifts = matches.shifts[found].astype(np.float64)
+    known = matches.known[found].astype(np.float64)
+    shifts = matches.shifts[found] * known
     confidence = matches.scores[found].astype(np.float64) ** 2
-    terms = 10 if len(points) >= 40 else 6 if len(points) >= 24 else 3 if len(points) >= 10 else 1
-
-    trend = _robust_trend(_polynomial(points / size - 0.5, terms), shifts, confidence)
-    rest = shifts - _polynomial(points / size - 0.5, terms) @ trend
-
-    neighbours = _kernel(points, points, reach)
-    np.fill_diagonal(neighbours, 0.0)
-    weights = confidence
-    for _ in range(3):
-        disagreement = np.linalg.norm(rest - _local_linear(points, points, rest, neighbours * weights, reach), axis=1)
-        weights = confidence / (1 + (disagreement / TOLERANCE) ** 4)
-
     rows = int(np.clip(round(GRID_COLUMNS * height / width), 4, 4 * GRID_COLUMNS))
     grid = np.stack(np.meshgrid((np.arange(GRID_COLUMNS) + 0.5) / GRID_COLUMNS * width,
                                 (np.arange(rows) + 0.5) / rows * height), axis=-1).reshape(-1, 2)
+
+    count = known.sum(axis=0).min()
+    terms = 10 if count >= 40 else 6 if count >= 24 else 3 if count >= 10 else 1
+    basis = _polynomial(points / size - 0.5, terms)
+    trend = _robust_trend(basis, shifts, confidence, known)
+    rest = shifts - basis @ trend
+
+    neighbours = _kernel(points, points, reach)
+    np.fill_diagonal(neighbours, 0.0)
+    apart = np.sqrt((neighbours * _squared_distances(points, points)).sum(axis=1) / neighbours.sum(axis=1))
+    tolerance = TOLERANCE + _TOLERANCE_APART * apart
+    weights = confidence
+    for _ in range(3):
+        fitted = _local_linear(points, points, rest, neighbours * weights, known, reach)
+        disagreement = np.linalg.norm((rest - fitted) * known, axis=1)
+        weights = confidence / (1 + (disagreement / tolerance) ** 4)
+
     field = _polynomial(grid / size - 0.5, terms) @ trend
-    field += _local_linear(grid, points, rest, _kernel(grid, points, reach) * weights, reach)
+    field += _local_linear(grid, points, rest, _kernel(grid, points, reach) * weights, known, reach)
     return Field(field.reshape(rows, GRID_COLUMNS, 2).astype(np.float32), float(np.median(disagreement)),
                  float(np.percentile(np.linalg.norm(shifts, axis=1), 90)))
 
@@ -81,30 +90,40 @@ def _polynomial(unit: np.ndarray, terms: int) -> np.ndarray:
     return np.stack(powers[:terms], axis=1)
 
 
-def _robust_trend(basis: np.ndarray, shifts: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+def _robust_trend(basis: np.ndarray, shifts: np.ndarray, confidence: np.ndarray, known: np.ndarray) -> np.ndarray:
     """float64 (terms, 2): iteratively reweighted least squares with Cauchy weights."""
     weights = confidence
     for _ in range(4):
-        root = np.sqrt(weights)[:, None]
-        trend = np.linalg.lstsq(basis * root, shifts * root, rcond=None)[0]
-        error = np.linalg.norm(shifts - basis @ trend, axis=1)
+        root = np.sqrt(weights[:, None] * known)
+        trend = np.stack([np.linalg.lstsq(basis * root[:, [axis]], shifts[:, axis] * root[:, axis], rcond=None)[0]
+                          for axis in (0, 1)], axis=1)
+        error = np.linalg.norm((shifts - basis @ trend) * known, axis=1)
         weights = confidence / (1 + (error / max(0.3, 1.5 * float(np.median(error)))) ** 2)
     return trend
 
 
 def _kernel(a: np.ndarray, b: np.ndarray, reach: float) -> np.ndarray:
-    """float64 (len(a), len(b)): Gaussian weights of the distances."""
-    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-    return np.exp(-squared / (2 * reach * reach))
+    """float64 (len(a), len(b)): Gaussian weights of the distances, over ``reach`` or as far as the nearest few are."""
+    squared = _squared_distances(a, b)
+    nearest = min(_NEAREST, len(b) - 1)
+    return np.exp(-squared / (2 * np.maximum(reach * reach, np.partition(squared, nearest, axis=1)[:, [nearest]])))
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return ((a[:, None] - b[None]) ** 2).sum(-1)
 
 
 def _local_linear(
-    at: np.ndarray, points: np.ndarray, values: np.ndarray, weights: np.ndarray, reach: float
+    at: np.ndarray, points: np.ndarray, values: np.ndarray, weights: np.ndarray, known: np.ndarray, reach: float
 ) -> np.ndarray:
-    """float64 (len(at), 2): at each place, the value of a weighted linear fit of ``values`` around it."""
+    """float64 (len(at), 2): at each place, the value of a weighted linear fit of ``values`` (n, 2) around it, as far as
+    these are ``known`` (n, 2)."""
     offset = (points[None] - at[:, None]) / reach
     basis = np.concatenate([np.ones((*offset.shape[:2], 1)), offset], axis=-1)
-    weighted = weights[..., None] * basis
-    normal = np.matmul(weighted.transpose(0, 2, 1), basis) + _RIDGE
-    right = np.matmul(weighted.transpose(0, 2, 1), values)
-    return np.linalg.solve(normal, right)[:, 0]
+    fitted = []
+    for axis in (0, 1):
+        weighted = (weights * known[:, axis])[..., None] * basis
+        normal = np.matmul(weighted.transpose(0, 2, 1), basis) + _RIDGE
+        right = np.matmul(weighted.transpose(0, 2, 1), values[:, [axis]])
+        fitted.append(np.linalg.solve(normal, right)[:, 0])
+    return np.concatenate(fitted, axis=1)

@@ -9,24 +9,30 @@ import cv2
 import numpy as np
 
 from gateway.matching.proof import Proof
+from gateway.matching.rules import rules_of
 
 PIECE_AGREES = 0.6
 """Score from which a piece is where it was found."""
 ASPECT = 5.0
 """Length of a piece in line heights."""
 MOST_CORNERS = 120
+MOST_SQUARES = 160
+"""Of rules, level or upright."""
 _AROUND = np.ones((5, 5), np.uint8)
 _LEAST_SIDE = 6
+_RULE_STEP = 3.0  # line heights
 _LEAST_RANGE = 6  # grey levels between the lightest and the darkest pixel of a piece
 
 
 class PieceMatches(NamedTuple):
     """Where pieces were found. ``centres``, ``shifts``: float32 (n, 2) in proof pixels; ``scores``: float32 (n,),
-    the normalised correlation in -1..1."""
+    the normalised correlation in -1..1. ``known``: bool (n, 2), what of the shift the piece tells: one of a rule says
+    nothing of how far that slid along itself."""
 
     centres: np.ndarray
     shifts: np.ndarray
     scores: np.ndarray
+    known: np.ndarray
 
     def and_(self, others: PieceMatches) -> PieceMatches:
         """These and ``others``."""
@@ -90,36 +96,76 @@ def corners_outside(proof: Proof) -> np.ndarray:
     return np.concatenate([low, high], axis=1)
 
 
+def pieces_of_rules(proof: Proof) -> tuple[np.ndarray, np.ndarray]:
+    """int (m, 4) twice: squares along the level and along the upright rules of ``proof``, which show how the paper
+    bends where there is no text."""
+    side = float(np.median(proof.text_heights))
+    rules = rules_of(proof.image, side)
+    level = _squares_along(rules.level, side)
+    upright = _squares_along(rules.upright.T, side)[:, [1, 0, 3, 2]]
+    return level, upright
+
+
+def _squares_along(rules: np.ndarray, side: float) -> np.ndarray:
+    """int (m, 4): squares around points of the level ``rules`` (uint8 (h, w)), some of them apart."""
+    height, width = rules.shape
+    reach, step = round(max(_LEAST_SIDE, side)), round(_RULE_STEP * side)
+    found = []
+    for x in range(step // 2, width, max(1, step)):
+        filled = np.flatnonzero(rules[:, x])
+        for run in np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1) if len(filled) else ():
+            found.append((x, int(run[0] + run[-1] + 1) // 2))
+    centres = np.array(found, np.int64).reshape(-1, 2)
+    if len(centres) > MOST_SQUARES:
+        centres = centres[np.linspace(0, len(centres) - 1, MOST_SQUARES).astype(int)]
+    return np.concatenate([np.maximum(centres - reach, 0), np.minimum(centres + reach, [width, height])], axis=1)
+
+
 def match_pieces(
     proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: int, farther: int = 0
 ) -> PieceMatches:
     """Where each rectangle of ``proof`` (uint8 (h, w)) is found in ``seen`` (uint8 (h, w)) within ``radius`` pixels,
     or else within ``farther``, to a fraction of a pixel. Blank rectangles are left out; those that meet a blank place
     score 0."""
+    return _match(proof, seen, rectangles, (radius, radius), (farther, farther))
+
+
+def match_rules(
+    proof: np.ndarray, seen: np.ndarray, rules: tuple[np.ndarray, np.ndarray], radius: int
+) -> PieceMatches:
+    """As :func:`match_pieces` for :func:`pieces_of_rules`, each looked for across its rule."""
+    level = _match(proof, seen, rules[0], (0, radius), (0, 0))
+    return level.and_(_match(proof, seen, rules[1], (radius, 0), (0, 0)))
+
+
+def _match(
+    proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: tuple[int, int], farther: tuple[int, int]
+) -> PieceMatches:
     centres, found = [], []
-    proof, seen = proof.astype(np.float32), seen.astype(np.float32)  # OpenCV correlates floats twice as fast as bytes
     for rectangle in rectangles.tolist():
         x0, y0, x1, y1 = rectangle
         if _range(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
             continue
         match = _match_piece(proof, seen, rectangle, radius)
-        if match[2] <= PIECE_AGREES and farther > radius:
+        if match[2] <= PIECE_AGREES and farther[0] > radius[0]:
             match = max(match, _match_piece(proof, seen, rectangle, farther), key=lambda match: match[2])
         centres.append(((x0 + x1) / 2, (y0 + y1) / 2))
         found.append(match)
     shifts = np.float32(found).reshape(-1, 3)
-    return PieceMatches(np.float32(centres).reshape(-1, 2), shifts[:, :2], shifts[:, 2])
+    known = np.tile(np.array(radius) > 0, (len(shifts), 1))
+    return PieceMatches(np.float32(centres).reshape(-1, 2), shifts[:, :2], shifts[:, 2], known)
 
 
 def _match_piece(
-    proof: np.ndarray, seen: np.ndarray, rectangle: list[int], radius: int
+    proof: np.ndarray, seen: np.ndarray, rectangle: list[int], radius: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """The shift of one piece of float32 images, and its score."""
+    """The shift of one piece and its score. ``radius``: pixels to either side and up and down."""
     x0, y0, x1, y1 = rectangle
     height, width = proof.shape
-    left, top = max(0, x0 - radius), max(0, y0 - radius)
-    window = seen[top:min(height, y1 + radius), left:min(width, x1 + radius)]
-    response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
+    left, top = max(0, x0 - radius[0]), max(0, y0 - radius[1])
+    window = seen[top:min(height, y1 + radius[1]), left:min(width, x1 + radius[0])]
+    # OpenCV correlates floats twice as fast as bytes.
+    response = cv2.matchTemplate(np.float32(window), np.float32(proof[y0:y1, x0:x1]), cv2.TM_CCOEFF_NORMED)
     _, score, _, (mx, my) = cv2.minMaxLoc(response)
     # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
     if _range(window) < _LEAST_RANGE or not np.isfinite(score):

@@ -7,9 +7,11 @@ import numpy as np
 
 from gateway.matching.align import Alignment
 from gateway.matching.capture import level_at
-from gateway.matching.marks import FAINT_LEVELS, LEAST_MARK, looks_like_text
+from gateway.matching.marks import FAINT_LEVELS, LEAST_MARK, Row, rows_of_marks, without_covered
+from gateway.matching.paper import Paper
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query, reduced
+from gateway.matching.rules import rules_of
 
 INK_BEYOND = 0.35
 """Contrast of a stroke beyond the frame, relative to the page's typical ink range, from which it counts as ink ..."""
@@ -27,20 +29,17 @@ GREY_SHARE = 0.15
 _LINE_HEIGHT, _FINE_LINE_HEIGHT = 15.0, 30.0  # pixels of a text line in the reduced query that is looked at
 _MARGIN = 0.5  # around the frame, in line heights: the paper's edge and its shadow
 _SMALL_PRINT, _ROW = 0.5, 4  # its height in line heights, and how many marks of one size in a row it has
-_RULE_CONTRAST = 20  # grey levels
-_RULE_LENGTH = 5  # line heights
-_FRAME_POINTS = 24  # per side
 
 _SEEN_FROM = np.where(np.arange(256) < COLOUR_CONTRAST, 0, np.ceil(GREY_SHARE * np.arange(256))).astype(np.uint8)
 """By the contrast of a colour channel, the contrast of the grey image from which such ink can be seen there."""
 
 
-def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: float) -> float:
+def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, paper: Paper, typical: float) -> float:
     """The strongest stroke of the query outside what the proof shows, relative to the ink range ``typical`` (grey
     levels). A status bar, a neighbouring page or a pattern of the table counts; a plain or softly grained one doesn't.
     """
     grey, factor, line_height = _reduced(query.grey, proof, alignment)
-    outline = (alignment.to_query(frame_outline(proof.image.shape)) + 0.5) * factor - 0.5
+    outline = (alignment.to_query(paper.outline) + 0.5) * factor - 0.5
     if not np.isfinite(outline).all() or np.abs(outline).max() > 1e6:
         return float("inf")
     height, width = grey.shape
@@ -53,15 +52,15 @@ def ink_beyond_frame(proof: Proof, query: Query, alignment: Alignment, typical: 
     return float(strokes.max()) / max(typical, 1.0) - min(MOST_GRAIN, level_at(strokes, 0.5) / max(typical, 1.0))
 
 
-def has_print_around(proof: Proof, query: Query, alignment: Alignment, typical: float) -> bool:
-    """Whether there is a row of print, small print included, where the inside is not compared: on the frame of what the
-    proof shows, because the paper ends there, or beyond, however pale it is there. ``typical``: as for
-    :func:`ink_beyond_frame`."""
+def rows_around(proof: Proof, query: Query, alignment: Alignment, paper: Paper, typical: float) -> list[Row]:
+    """The rows of marks, those of small print included, where the inside is not compared: on the frame of what the
+    proof shows, because the paper ends there, or beyond, however pale they are there; in pixels of the prepared query.
+    ``typical``: as for :func:`ink_beyond_frame`."""
     grey, factor, line_height = _reduced(query.grey, proof, alignment, _FINE_LINE_HEIGHT)
-    outline = (alignment.to_query(frame_outline(proof.image.shape)) + 0.5) * factor - 0.5
+    outline = (alignment.to_query(paper.outline) + 0.5) * factor - 0.5
     lines = (alignment.to_query(proof.quads.reshape(-1, 2)) + 0.5) * factor - 0.5
     if not np.isfinite(outline).all() or not np.isfinite(lines).all() or np.abs(outline).max() > 1e6:
-        return True
+        raise ArithmeticError("the frame lies nowhere")
     shown = cv2.fillPoly(np.zeros(grey.shape, np.uint8), [outline.round().astype(np.int32)], 1)
     margin = np.ones((2 * round(_MARGIN * line_height) + 1,) * 2, np.uint8)
     reach = cv2.dilate(shown, margin)
@@ -69,37 +68,35 @@ def has_print_around(proof: Proof, query: Query, alignment: Alignment, typical: 
     cv2.fillPoly(rim, list(lines.reshape(-1, 4, 2).round().astype(np.int32)), 0)
     side = 2 * round(0.35 * _SMALL_PRINT * line_height) + 1
     kernel = np.ones((side, side), np.uint8)
+    rows: list[Row] = []
     # Dark print and light print apart: the gaps between small letters are light strokes, and would join them.
     for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT):
         strength = cv2.morphologyEx(grey, kind, kernel)
-        if beyond.any() and _has_row(np.where(beyond, strength, 0), level_at(strength[beyond], 0.5), typical,
-                                     line_height):
-            return True
+        if beyond.any():
+            grain = level_at(strength[beyond], 0.5)
+            rows += _rows_in(np.where(beyond, strength, 0), grain, typical, line_height)
         _, strokes = cv2.threshold(strength, INK_BEYOND * typical, 1, cv2.THRESH_BINARY)
         strokes &= rim
         if cv2.countNonZero(strokes) < _ROW * LEAST_MARK * _SMALL_PRINT * line_height:
             continue
         # A rule along the edge is a row of dashes where the rim cuts it, and joins the characters that stand on it.
         strokes = (strokes > 0) & ~_on_rules(proof, alignment, strokes, factor, kind)
-        if looks_like_text(strokes, _SMALL_PRINT * line_height, _ROW):
-            return True
-    return False
+        rows += rows_of_marks(strokes, _SMALL_PRINT * line_height, _ROW)
+    return [Row(*(value / factor for value in row)) for row in without_covered(rows)]
 
 
-def _has_row(strength: np.ndarray, grain: float, typical: float, line_height: float) -> bool:
-    """Whether there is a row of print in ``strength`` (uint8 (h, w)) that stands out from the ``grain`` (grey levels)
-    of what it stands on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
+def _rows_in(strength: np.ndarray, grain: float, typical: float, line_height: float) -> list[Row]:
+    """The rows of marks in ``strength`` (uint8 (h, w)) that stand out from the ``grain`` (grey levels) of what they
+    stand on. Pale print stands out as a row where each of its strokes is too weak to count as ink."""
     least = max(FAINT_BEYOND * typical, GRAINS * grain)
-    height = _SMALL_PRINT * line_height
     levels = [least * step / FAINT_LEVELS[0] for step in FAINT_LEVELS]
-    strongest = int(strength.max(initial=0))
-    return any(looks_like_text(strength > level, height, _ROW) for level in levels if level < strongest)
+    return [row for level in levels for row in rows_of_marks(strength > level, _SMALL_PRINT * line_height, _ROW)]
 
 
 def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: float, kind: int) -> np.ndarray:
     """bool (h, w): which of ``places`` (uint8 (h, w), in the query reduced by ``factor``) lie on a rule of the proof,
     dark or light as ``kind`` says (black-hat or top-hat)."""
-    rules = rules_of(proof.image, float(np.median(proof.text_heights)), kind)
+    rules = rules_of(proof.image, float(np.median(proof.text_heights)), kind).around()
     rows, columns = np.nonzero(places)
     x, y = np.round(alignment.to_proof((np.stack([columns, rows], axis=1) + 0.5) / factor - 0.5)).astype(int).T
     height, width = rules.shape
@@ -107,18 +104,6 @@ def _on_rules(proof: Proof, alignment: Alignment, places: np.ndarray, factor: fl
     found = np.zeros(places.shape, bool)
     found[rows[shown], columns[shown]] = rules[y[shown], x[shown]]
     return found
-
-
-def rules_of(grey: np.ndarray, line_height: float, kind: int) -> np.ndarray:
-    """bool (h, w): the upright and level lines of ``grey`` (uint8 (h, w)) that are longer than any character, and 2
-    pixels around. ``kind``: black-hat for dark ones, top-hat for light ones."""
-    side = 2 * round(0.35 * line_height) + 1
-    strokes = cv2.morphologyEx(grey, kind, np.ones((side, side), np.uint8))
-    strokes = (strokes >= _RULE_CONTRAST).astype(np.uint8)
-    length = max(1, round(_RULE_LENGTH * line_height))
-    level, upright = (cv2.morphologyEx(strokes, cv2.MORPH_OPEN, np.ones(shape, np.uint8))
-                      for shape in ((1, length), (length, 1)))
-    return cv2.dilate(level | upright, np.ones((5, 5), np.uint8)) > 0
 
 
 def stroke_strength(grey: np.ndarray, line_height: float) -> np.ndarray:
@@ -138,15 +123,6 @@ def has_colour_only_ink(proof: Proof, query: Query, alignment: Alignment) -> boo
     brightness = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
     unseen = cv2.compare(brightness, cv2.LUT(channels, _SEEN_FROM), cv2.CMP_LT)
     return bool(cv2.erode(unseen, np.ones((3, 3), np.uint8)).any())
-
-
-def frame_outline(shape: tuple[int, ...]) -> np.ndarray:
-    """float32 (n, 2): points along the frame of an image of ``shape``, clockwise."""
-    height, width = shape[:2]
-    t = np.arange(_FRAME_POINTS, dtype=np.float32) / _FRAME_POINTS
-    corners = np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
-    sides = [a + t[:, None] * (b - a) for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
-    return np.concatenate(sides)
 
 
 def _reduced(

@@ -16,9 +16,11 @@ import numpy as np
 from gateway.matching.align import Alignment, align
 from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
+from gateway.matching.marks import Row
+from gateway.matching.paper import paper_of
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
-from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, has_print_around, ink_beyond_frame
+from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame, rows_around
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,15 @@ class Thresholds:
 
 DEFAULT_THRESHOLDS = Thresholds()
 
+MOST_SUSPECTS = 12
+"""Rows of pale marks outside the lines that are read; a page with more of them is another one."""
+SLANT = 2.5
+"""The shorter side of a row of marks that can be read, relative to their size: others run slantwise."""
+LEAST_PRINT_HEIGHT = 4.0
+"""Height of a row of marks in the page, pixels, below which nothing can be read."""
+ROOM = 0.4
+"""Around a row of marks that is read, relative to their size."""
+
 _KANA, _LAST_HALFWIDTH = "\u3041", "\uffdc"
 _FULLWIDTH, _LAST_FULLWIDTH = "\uff00", "\uff65"  # digits, letters and signs
 _EXTENSION_B = "\U00020000"
@@ -85,11 +96,13 @@ _EXTENSION_B = "\U00020000"
 class Verdict:
     """
     ``kind``: ``same``: every line of the record is on the page. ``doubtful``: the page agrees, but the lines
-    ``doubtful`` (indices) must be read again. ``different``: anything else.
+    ``doubtful`` (indices) and the places ``suspects`` must be read. ``different``: anything else.
     ``wary``: ``doubtful`` and the lines that must be read as well once a line reads otherwise than recorded: the page
     then is another document, and only what agrees under a strict, fixed limit may be taken from the record.
     ``altered``: lines that hold something else than the record's, whatever they read as: a struck-out figure, a dot, a
     character that readers take for another.
+    ``suspects``: float32 (k, 4, 2), places on the page, in its pixels, where pale marks stand like print that the
+    record does not know; they must be read, and hold nothing.
     ``boxes``: float32 (n, 4, 2), the record's lines in pixels of the page; empty (0, 4, 2) when not aligned.
     ``reasons``: slugs for logs and metrics, why it is not (certainly) the same.
     ``residuals``: float32 (n,), the stroke residual of each line; ``limit``: what they were held against.
@@ -100,6 +113,7 @@ class Verdict:
     doubtful: tuple[int, ...] = ()
     wary: tuple[int, ...] = ()
     altered: tuple[int, ...] = ()
+    suspects: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 2), np.float32))
     boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 4, 2), np.float32))
     reasons: tuple[str, ...] = ()
     residuals: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
@@ -136,33 +150,43 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
         return Verdict("different", reasons=("inconsistent-record",))
     query = page if isinstance(page, Query) else Query(page)
     alignment = align(proof, query)
-    comparison = compare(proof, alignment)
+    paper = paper_of(proof, alignment)
+    comparison = compare(proof, alignment, paper)
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
-    beyond = ink_beyond_frame(proof, query, alignment, comparison.typical)
-    if has_print_around(proof, query, alignment, comparison.typical):
-        beyond = float("inf")
+    beyond = ink_beyond_frame(proof, query, alignment, paper, comparison.typical)
+    around = rows_around(proof, query, alignment, paper, comparison.typical)
     limits = line_limits(comparison, texts, thresholds)
-    boxes = boxes_in_page(proof, query, alignment)
+    boxes = boxes_in_page(proof.quads, query, alignment)
+    scale = alignment.query_scale / query.scale
+    within, around = legible(comparison.rows, scale), legible(around, 1 / query.scale)
+    suspects = np.concatenate([boxes_in_page(boxes_of(within), query, alignment), boxes_of(around) / query.scale])
     reasons = page_reasons(comparison, beyond, has_colour_only_ink(proof, query, alignment), thresholds)
-    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits.same, boxes)
+    if not can_be_read([*within, *around]):
+        reasons.append("many-marks")
+    numbers = (comparison.residual, comparison.contrast, comparison.visibility, limits.same, boxes, suspects)
     if not all(np.isfinite(values).all() for values in numbers):
         reasons.append("not-finite")
-    page_scale = alignment.query_scale / query.scale
-    doubts = line_doubts(proof, comparison, page_scale, limits, thresholds)
+    doubts = line_doubts(proof, comparison, scale, limits, thresholds)
     doubtful = np.flatnonzero(np.any(list(doubts.values()), axis=0))
     wary = np.union1d(doubtful, np.flatnonzero(~(comparison.residual <= limits.strict)))
     altered = altered_lines(comparison.residual, float(limits.same.max()), thresholds)
     differing = int((comparison.residual > thresholds.clear_difference).sum())
     if not agrees_as_a_whole(len(proof.quads), len(doubtful), differing, thresholds):
         reasons.append("too-many-doubtful")
-    kind: Literal["same", "doubtful", "different"] = "different" if reasons else "doubtful" if len(doubtful) else "same"
+    kind: Literal["same", "doubtful", "different"] = "same"
+    if reasons:
+        kind = "different"
+    elif len(doubtful) or len(suspects):
+        kind = "doubtful"
     reasons += [reason for reason, lines in doubts.items() if lines.any()]
+    reasons += ["marks-outside"] * (len(suspects) > 0)
     return Verdict(
         kind,
         tuple(doubtful.tolist()) if kind == "doubtful" else (),
         tuple(wary.tolist()) if kind == "doubtful" else (),
         tuple(altered.tolist()) if kind == "doubtful" else (),
+        suspects,
         boxes,
         tuple(reasons),
         comparison.residual,
@@ -248,7 +272,26 @@ def agrees_as_a_whole(lines: int, doubtful: int, differing: int, thresholds: Thr
     return doubtful <= thresholds.doubtful_share * lines and differing <= thresholds.differing_share * lines
 
 
-def boxes_in_page(proof: Proof, query: Query, alignment: Alignment) -> np.ndarray:
-    """float32 (n, 4, 2): the proof's lines in pixels of the query's page."""
-    points = alignment.to_query(proof.quads.reshape(-1, 2) - 0.5) + 0.5
+def legible(rows: Sequence[Row], scale: float) -> list[Row]:
+    """Those of ``rows`` that are high enough for print. ``scale``: pixels of the page in one of theirs."""
+    return [row for row in rows if min(row.right - row.left, row.bottom - row.top) * scale >= LEAST_PRINT_HEIGHT]
+
+
+def can_be_read(rows: Sequence[Row]) -> bool:
+    """Whether reading the boxes of ``rows`` would tell whether they are print: few, and level or upright."""
+    return len(rows) <= MOST_SUSPECTS and all(
+        min(row.right - row.left, row.bottom - row.top) <= SLANT * row.size for row in rows)
+
+
+def boxes_of(rows: Sequence[Row]) -> np.ndarray:
+    """float32 (k, 4, 2): the boxes of ``rows``, in their pixels, with some room around."""
+    found = [(row.left - room, row.top - room, row.right + room, row.bottom + room)
+             for row in rows for room in [ROOM * row.size]]
+    left, top, right, bottom = np.float32(found).reshape(-1, 4).T
+    return np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
+
+
+def boxes_in_page(boxes: np.ndarray, query: Query, alignment: Alignment) -> np.ndarray:
+    """float32 (n, 4, 2): ``boxes`` (n, 4, 2) of the proof, in pixels of the query's page."""
+    points = alignment.to_query(boxes.reshape(-1, 2) - 0.5) + 0.5
     return (points / query.scale).reshape(-1, 4, 2).astype(np.float32)

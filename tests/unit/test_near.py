@@ -20,7 +20,7 @@ from gateway.matching.proof import Proof
 from gateway.renderings import render
 from gateway.store.sqlite import SQLiteStore
 from tests.doubles import ROWS, Drawing, Gateway, build_gateway, draw_page
-from worker.types import Line
+from worker.types import Line, LineReading
 
 PLAIN = Options()
 KNOWN = tuple(row.format(number=1288) for row in ROWS)
@@ -144,6 +144,36 @@ class TestACorrectedDocument:
         gateway.service.recognise(upload(gateway, with_line(4, "Net amount 1,1268.00")), PLAIN)
         assert gateway.metrics.summary()["rereadings"] == {"confirmed": 0, "changed": 1, "refuted": 1}
         assert b'ocr_reread_lines_total{text="changed"} 1.0' in gateway.metrics.exposition()
+
+
+class TestMarksBesideTheLines:
+    """Pale marks that stand like print, where the record has none."""
+
+    PLACE = (560, 40)
+
+    def marked(self, gateway: Gateway, reads_as: LineReading) -> bytes:
+        page = draw_page(KNOWN).page.copy()
+        x, y = self.PLACE
+        cv2.putText(page, "VOID 8642", (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (205, 205, 205), 1, cv2.LINE_AA)
+        read_at = gateway.reader._read_at
+
+        def read(lines, scale, box) -> LineReading:
+            return reads_as if cv2.pointPolygonTest(np.float32(box), (x + 50, y - 6), False) >= 0 \
+                else read_at(lines, scale, box)
+
+        gateway.reader._read_at = read
+        buffer = io.BytesIO()
+        Image.fromarray(page).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def test_are_read_and_what_is_no_print_leaves_the_answer_as_it_is(self, gateway, known):
+        outcome = gateway.service.recognise(self.marked(gateway, LineReading("", 0.0)), PLAIN)
+        assert (outcome.word, outcome.match.kind, outcome.match.reread_lines) == ("HIT", "near", 0)
+        assert (gateway.reader.reads, gateway.reader.rereads) == (1, 1)
+
+    def test_that_are_print_make_it_another_document(self, gateway, known):
+        outcome = gateway.service.recognise(self.marked(gateway, LineReading("VOID 8642", 0.9)), PLAIN)
+        assert (outcome.word, gateway.reader.reads) == ("MISS", 2)
 
 
 class TestWhatIsKeptOfIt:

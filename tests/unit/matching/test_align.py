@@ -19,7 +19,15 @@ from gateway.matching.coarse import (
     scaling,
 )
 from gateway.matching.field import displacement_field, sample_field
-from gateway.matching.pieces import PIECE_AGREES, PieceMatches, Pieces, corners_outside, match_pieces
+from gateway.matching.pieces import (
+    PIECE_AGREES,
+    PieceMatches,
+    Pieces,
+    corners_outside,
+    match_pieces,
+    match_rules,
+    pieces_of_rules,
+)
 from gateway.matching.proof import make_proof
 from gateway.matching.query import Features, Query, orb_features
 
@@ -232,20 +240,61 @@ def test_a_blank_piece_is_left_out_and_a_blank_place_does_not_agree():
     assert match_pieces(inked, blank, piece, 4).scores.tolist() == [0]
 
 
+def _found(centres, shifts, known=(True, True)) -> PieceMatches:
+    """Pieces that were found for sure."""
+    return PieceMatches(centres, shifts, np.ones(len(centres), np.float32), np.tile(known, (len(centres), 1)))
+
+
 def test_a_field_follows_the_page_and_no_single_word():
     rng = np.random.default_rng(3)
     centres = rng.uniform(0, 1, (150, 2)).astype(np.float32) * [800, 600]
     shifts = np.stack([0.01 * centres[:, 1], 2 * np.sin(centres[:, 0] / 400)], axis=1).astype(np.float32)
     wrong = shifts.copy()
     wrong[::15] += 9
-    found = displacement_field(PieceMatches(centres, wrong, np.ones(150, np.float32)), (600, 800), 70)
+    found = displacement_field(_found(centres, wrong), (600, 800), 70)
     error = np.linalg.norm(sample_field(found.field, centres, 800, 600) - shifts, axis=1)
     assert np.median(error) < 0.3 and np.percentile(error, 95) < 1.5
 
 
+def test_a_field_follows_a_title_far_from_all_other_print():
+    rows = np.mgrid[40:760:60, 300:580:40].reshape(2, -1).T.astype(np.float32)
+    title = np.float32([[x, 40] for x in range(200, 600, 80)])
+    centres = np.concatenate([rows, title])
+    shifts = np.where(centres[:, 1:] < 100, [[-1.7, 0]], 0).astype(np.float32)
+    found = displacement_field(_found(centres, shifts), (620, 800), 45)
+    assert np.abs(sample_field(found.field, title, 800, 620) - [-1.7, 0]).max() < 0.6
+
+
+def test_rules_tell_how_far_they_moved_across_themselves():
+    words = np.mgrid[20:200:45, 20:780:60].reshape(2, -1).T[:, ::-1].astype(np.float32)
+    rules = np.mgrid[300:600:50, 20:780:60].reshape(2, -1).T[:, ::-1].astype(np.float32)
+
+    def sunk(points: np.ndarray) -> np.ndarray:
+        return np.stack([np.zeros(len(points)), 4e-5 * points[:, 1] ** 2], axis=1).astype(np.float32)
+
+    slid = sunk(rules) + np.float32([7, 0])  # along themselves, which they cannot tell
+    matches = _found(words, sunk(words)).and_(_found(rules, slid, (False, True)))
+    found = displacement_field(matches, (600, 800), 100)
+    assert np.abs(sample_field(found.field, rules, 800, 600) - sunk(rules)).max() < 0.5
+
+
+def test_a_rule_is_found_across_itself():
+    proof, seen = np.full((300, 400), 255, np.uint8), np.full((300, 400), 255, np.uint8)
+    for image, y, x in ((proof, 150, 200), (seen, 156, 196)):
+        cv2.line(image, (20, y), (380, y), 40, 2)
+        cv2.line(image, (x, 20), (x, 280), 40, 2)
+    quads = np.float32([[[30, 30], [90, 30], [90, 50], [30, 50]]])
+    rules = pieces_of_rules(make_proof(cv2.cvtColor(proof, cv2.COLOR_GRAY2RGB), quads))
+    found = match_rules(proof, seen, rules, 10)
+    level, upright = found.known[:, 1], found.known[:, 0]
+    assert level.any() and upright.any() and not (level & upright).any()
+    assert np.median(found.shifts[level, 1]) == pytest.approx(6, abs=0.3)
+    assert np.median(found.shifts[upright, 0]) == pytest.approx(-4, abs=0.3)
+
+
 def test_too_few_pieces_make_no_field():
-    few = PieceMatches(np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32), np.ones(3, np.float32))
-    assert displacement_field(few, (100, 100), 50) is None
+    few = np.zeros((3, 2), np.float32)
+    assert displacement_field(_found(few, few), (100, 100), 50) is None
 
 
 def test_a_rendition_loses_what_lies_between_coarse_pixels(proof):

@@ -9,21 +9,21 @@ import pytest
 from gateway.matching.align import align
 from gateway.matching.capture import dot_response, high_pass, local_gain, local_range, model_capture, odd, robust_mix
 from gateway.matching.compare import compare, ink_ranges, line_windows, stroke_residual
+from gateway.matching.paper import paper_of
 from gateway.matching.proof import make_proof
 from gateway.matching.query import Query
+from gateway.matching.rules import rules_of
 from gateway.matching.surroundings import (
     INK_BEYOND,
-    frame_outline,
     has_colour_only_ink,
     ink_beyond_frame,
-    rules_of,
     stroke_strength,
 )
 
 
 def _compared(proof, page):
     alignment = align(proof, Query(page))
-    return compare(proof, alignment), alignment
+    return compare(proof, alignment, paper_of(proof, alignment)), alignment
 
 
 def test_a_copy_leaves_little(page, proof):
@@ -133,7 +133,6 @@ def test_small_helpers():
     assert stroke_residual(flat) == 7 and stroke_residual(-flat) == 7
     flat[3, 3] = np.nan
     assert stroke_residual(flat) == np.inf
-    assert frame_outline((10, 20)).shape[1] == 2
 
 
 def test_text_beyond_the_frame_is_seen_and_a_plain_margin_is_not(slip, page, proof):
@@ -143,7 +142,8 @@ def test_text_beyond_the_frame_is_seen_and_a_plain_margin_is_not(slip, page, pro
     strengths = []
     for picture in (margin, written):
         comparison, alignment = _compared(proof, picture)
-        strengths.append(ink_beyond_frame(proof, Query(picture), alignment, comparison.typical))
+        paper = paper_of(proof, alignment)
+        strengths.append(ink_beyond_frame(proof, Query(picture), alignment, paper, comparison.typical))
     assert strengths[0] < 0.1 < 0.5 < strengths[1]
 
 
@@ -155,14 +155,14 @@ def test_strokes_beyond_the_frame_count_above_the_grain_of_what_is_there(page, p
     picture = margin.clip(0, 255).astype(np.uint8)
     cv2.putText(picture, "Total 99.90", (100, 590), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (90 + ink,) * 3, 2)
     comparison, alignment = _compared(proof, picture)
-    strength = ink_beyond_frame(proof, Query(picture), alignment, comparison.typical)
+    strength = ink_beyond_frame(proof, Query(picture), alignment, paper_of(proof, alignment), comparison.typical)
     assert (strength > INK_BEYOND) is seen
 
 
 def test_rules_are_longer_than_any_print(page):
-    rules = rules_of(page[..., 0], 28, cv2.MORPH_BLACKHAT)
+    rules = rules_of(page[..., 0], 28, cv2.MORPH_BLACKHAT).around()
     assert rules[80, 100:600].all() and not rules[90:].any()
-    assert np.array_equal(rules_of(255 - page[..., 0], 28, cv2.MORPH_TOPHAT), rules)
+    assert np.array_equal(rules_of(255 - page[..., 0], 28, cv2.MORPH_TOPHAT).around(), rules)
 
 
 def test_strokes_are_told_from_steps():
@@ -188,4 +188,4 @@ def test_ink_of_the_papers_brightness_is_seen(page, proof):
 def test_a_proof_without_ink_compares_with_nothing(page, slip, proof):
     alignment = align(proof, Query(page))
     blank = replace(proof, image=np.full_like(proof.image, 255))
-    assert compare(blank, replace(alignment, rendition=blank.image)) is None
+    assert compare(blank, replace(alignment, rendition=blank.image), paper_of(proof, alignment)) is None
