@@ -131,7 +131,7 @@ class NearMatcher:
             doubt.verdict.doubtful,
             doubt.verdict.wary,
             doubt.verdict.altered,
-            [_box(corners) for corners in doubt.verdict.suspects],
+            [_box(corners) for corners in doubt.verdict.suspects.tolist()],
             np.flatnonzero(doubt.verdict.residuals <= self._thresholds.alike_limit).tolist(),
             lambda boxes: self._readings.reread(task, boxes),
         )

@@ -101,7 +101,8 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
             raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
         else:
             raise UnsupportedImage(
-                "Send multipart/form-data with a field `image`, JSON with base64 in `image`, or the image itself."
+                "Send multipart/form-data with a field `image`, JSON with base64 in `image`, or the image itself, "
+                "with a Content-Type of `image/*`, `application/pdf` or `application/octet-stream`."
             )
     except RequestEntityTooLarge:
         raise _too_large(max_bytes) from None
@@ -111,6 +112,8 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
 
 
 def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
+    if not request.mimetype_params.get("boundary"):
+        raise BadRequest("The Content-Type has no boundary; leave that header to the HTTP library, which knows it.")
     request.max_content_length = max_bytes * min(max_images, _FORM_IMAGES) + _ENVELOPE_BYTES
     request.max_form_parts = max_images + 1
     try:
@@ -122,13 +125,15 @@ def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]
             "as files, and little besides."
         ) from None
     for name in names:
+        if name in QUERY_NAMES:
+            raise BadRequest(f"`{name}` belongs in the query, as in `/ocr?{name}=`; the form has only `image`.")
         if name != "image":
             raise BadRequest(f"The form field {_named(name)} is unknown; there is only `image`.")
     if "image" in request.form:
         raise BadRequest("The form field `image` must be a file; with curl, write `-F image=@invoice.jpg`.")
     files = request.files.getlist("image")
     if not files:
-        raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
+        raise BadRequest("There is no image in the request, or not a whole one; send it as the form field `image`.")
     if len(files) > max_images:
         raise TooLarge(f"At most {max_images} images may be sent in one request.")
     return [file.read(max_bytes + 1) for file in files]

@@ -267,6 +267,14 @@ def test_some_pages_are_read_when_they_are_asked_for(desk, drawn):
     assert again.texts == ["Sheet 300", "Sheet 400"]
 
 
+def test_a_range_of_pages_can_be_typed_on_a_phone(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Page one").file("two.pdf", save_all=True, append_images=[drawn("Page two").image]))
+    opened.settled()
+    keyboard = opened.page.locator("#pages").get_attribute("inputmode")
+    assert keyboard in (None, "text"), "a keypad of digits has no hyphen"
+
+
 def test_other_pages_can_be_asked_for_while_all_are_read(desk, drawn):
     pages = [drawn(f"Leaf {number}00", *["A line that takes its time"] * 6) for number in range(1, 9)]
     opened = desk()

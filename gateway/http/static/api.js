@@ -71,6 +71,16 @@ export async function lookUp(id, signal) {
   return answer(response.status, (name) => response.headers.get(name), body, { started, uploaded: false });
 }
 
+/** Deletes a result from everywhere; whether the gateway confirmed it. */
+export async function forget(id) {
+  try {
+    const response = await fetch(`/results/${id}`, { method: "DELETE", credentials: "omit", headers: credentials() });
+    return response.status === 204;
+  } catch { // Not confirmed either.
+    return false;
+  }
+}
+
 /**
  * Sends the file to be recognised.
  * `fresh` forces a new reading, `pages` is a range of them or "" for all; `onSent(fraction)` hears how much of the file

@@ -1,7 +1,7 @@
 // The documents on the desk and their way through the gateway.
 // States: waiting → fingerprint → asking → (sending → reading) → done | failed | cancelled.
 
-import { fingerprint, lookUp, Problem, recognise, thumbnail } from "./api.js";
+import { fingerprint, forget, lookUp, Problem, recognise, thumbnail } from "./api.js";
 import { mayHavePages } from "./pages.js";
 
 const AT_ONCE = 2; // One document's upload overlaps another's reading; more would only queue at the gateway.
@@ -54,6 +54,11 @@ export class Documents {
     this.entries = this.entries.filter((other) => other !== entry);
     for (const url of [entry.url, entry.thumbnail]) if (url?.startsWith("blob:")) URL.revokeObjectURL(url);
     this.changed(entry);
+  }
+
+  /** Deletes the result of an entry from everywhere; whether that was confirmed. */
+  forget(entry) {
+    return forget(entry.record.id);
   }
 
   /** What was recognised, in the order added. */

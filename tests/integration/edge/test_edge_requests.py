@@ -205,6 +205,17 @@ def test_a_page_of_an_allowed_origin_may_read_a_cached_result(start_edge, origin
         assert "Origin" in allowed.headers["vary"]
 
 
+def test_a_page_of_an_allowed_origin_may_read_what_a_refusal_asks_for(start_edge, origin):
+    edge = start_edge(
+        f"127.0.0.1:{origin.port}",
+        OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="1", OCR_CORS_ORIGINS="https://erp.example",
+    )  # fmt: skip
+    replies = [edge.get("/ocr", "POST", {"Origin": "https://erp.example"}, b"image") for _ in range(4)]
+    assert_problem(replies[-1], 429)
+    assert replies[-1].headers["access-control-allow-origin"] == "https://erp.example"
+    assert "Retry-After" in replies[-1].headers["access-control-expose-headers"]
+
+
 def test_a_page_of_any_origin_may_where_the_operator_says_so(start_edge, origin, live, address):
     edge = start_edge(f"127.0.0.1:{origin.port}", OCR_CORS_ORIGINS="*")
     origin.answers[address] = live()
