@@ -9,7 +9,7 @@ import time
 from flask import Flask, Response, g, request
 
 from gateway.config import Settings, load_settings
-from gateway.http import account, authentication, health, jobs, ocr, page, problem, results
+from gateway.http import account, authentication, health, jobs, ocr, page, preview, problem, results
 from gateway.service import Service
 from gateway.wiring import Parts, assemble
 
@@ -23,7 +23,6 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     settings = settings or load_settings()
     parts = parts or assemble(settings)
     app = Flask("gateway.http", static_folder=None)
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
     # A redirect to the one-slash address would carry the client's own Host and a body of HTML.
     app.url_map.merge_slashes = False
     app.extensions["parts"] = parts
@@ -37,6 +36,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
         )
     )
+    app.register_blueprint(preview.blueprint(service, settings.max_upload_bytes, settings.max_batch))
     tagged = settings.cdn_purge_url is not None and settings.cdn_purge_by == "tag"
     app.register_blueprint(results.blueprint(service, parts.metrics, settings.stale_if_error, tagged))
     app.register_blueprint(jobs.blueprint(parts.jobs))
@@ -94,12 +94,13 @@ def _allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
         if "*" in origins or origin in origins:
             response.headers["Access-Control-Allow-Origin"] = "*" if "*" in origins else origin
             response.headers["Access-Control-Expose-Headers"] = (
-                "X-Cache-Status, Cache-Status, Content-Location, ETag, Location, Link, WWW-Authenticate"
+                "X-Cache-Status, Cache-Status, Content-Location, ETag, Location, Link, Retry-After, "
+                "Preference-Applied, X-Request-ID, WWW-Authenticate"
             )
             if request.method == "OPTIONS":
                 response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
                 response.headers["Access-Control-Allow-Headers"] = (
-                    "Content-Type, Prefer, Accept, If-None-Match, Authorization, X-API-Key"
+                    "Content-Type, Prefer, Accept, If-Match, If-None-Match, Authorization, X-API-Key"
                 )
                 response.headers["Access-Control-Max-Age"] = "600"
         if "*" not in origins:

@@ -133,6 +133,7 @@ class Client:
         if api_key is not None and parts.scheme != "https" and not local:
             raise ValueError("an API key travels over https only")
         self._base = url.rstrip("/")
+        self._host = parts.netloc.rpartition("@")[2]
         if lookup_key is not None:
             bytes.fromhex(lookup_key)
         self._lookup_key = lookup_key
@@ -276,7 +277,7 @@ class Client:
             )
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", None) or error
-            raise ClientError(0, "No answer from the gateway", type(reason).__name__) from error
+            raise ClientError(0, f"No answer from {self._host}", type(reason).__name__) from error
 
 
 def _changed(options: ReadingOptions) -> dict[str, str]:

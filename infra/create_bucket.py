@@ -7,7 +7,7 @@ import time
 
 from gateway.config import load_settings
 from gateway.store.base import StoreError
-from gateway.store.s3 import connect, ensure_bucket
+from gateway.store.s3_service import connect, ensure_bucket
 
 # A server that has just started may answer for a while without knowing a bucket that it has just made.
 PATIENCE_SECONDS = 30.0

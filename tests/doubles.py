@@ -57,14 +57,14 @@ class Drawing:
         return buffer.getvalue()
 
 
-def draw_invoice(number: int) -> Drawing:
-    """One filling of a template: two of its lines show ``number``."""
-    return draw_page([template.format(number=number) for template in ROWS])
+def draw_invoice(number: int, rows: int = len(ROWS)) -> Drawing:
+    """One filling of a template, or its first ``rows``: two of its lines show ``number``."""
+    return draw_page([template.format(number=number) for template in ROWS[:rows]], height=96 + 68 * rows)
 
 
-def draw_page(texts: Sequence[str]) -> Drawing:
+def draw_page(texts: Sequence[str], height: int = 640) -> Drawing:
     """``texts`` one below the other; an empty one leaves its place blank."""
-    image = Image.new("RGB", (PAGE_WIDTH, 640), "white")
+    image = Image.new("RGB", (PAGE_WIDTH, height), "white")
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(30)
     lines = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,15 +34,31 @@ class Served:
         return self.process.wait(timeout)
 
 
+_WITH_CONSTANTS = """
+import importlib, json, sys
+for name, value in json.loads(sys.argv.pop(1)).items():
+    module, _, constant = name.rpartition(".")
+    assert hasattr(importlib.import_module(module), constant), name
+    setattr(importlib.import_module(module), constant, value)
+from gateway.cli import main
+sys.exit(main())
+"""
+
+
 @contextmanager
-def running(command: str, data_dir: Path, **settings: object) -> Iterator[Served]:
-    """``ocr-gateway serve`` on a free port, or ``ocr-gateway worker``, ready to be used; killed at the end."""
+def running(
+    command: str, data_dir: Path, constants: Mapping[str, object] | None = None, **settings: object
+) -> Iterator[Served]:
+    """``ocr-gateway serve`` on a free port, or ``ocr-gateway worker``, ready to be used; killed at the end.
+
+    ``constants``: other values for constants that no setting changes, such as how long somebody is waited for.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OCR_") and name != "PORT"}
     environment |= {"OCR_DATA_DIR": str(data_dir), "OCR_PORT": "0", "PYTHONUNBUFFERED": "1"}
     environment |= {f"OCR_{name.upper()}": str(value) for name, value in settings.items()}
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", command],
+        [sys.executable, "-c", _WITH_CONSTANTS, json.dumps(dict(constants or {})), command],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )
     served = Served(process)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli import reading
 from gateway.units import size
 
 if TYPE_CHECKING:
@@ -33,11 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the edge or the gateway (default: %(default)s)")
     parser.add_argument("--upload", action="store_true", help="send the files that are unknown, to be read")
     parser.add_argument("--job", action="store_true", help="have uploads read as jobs, for documents of many pages")
-    parser.add_argument("--layout", choices=["auto", "line"], default="auto", help="line: the image is one text line")
-    parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
-    parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
-    parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
-    parser.add_argument("--pattern", default="", help=r"what lines may look like, such as \d{4}-\d{2}-\d{2}")
+    reading.add_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object a file instead of its text")
     parser.add_argument("--id", action="store_true", help="print the files' result ids alone and ask nobody")
 

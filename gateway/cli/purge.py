@@ -59,7 +59,7 @@ def run(chosen: argparse.Namespace) -> int:
         print("--tenant: a name is 1 to 48 lower-case letters, digits and inner hyphens.", file=sys.stderr)
         return 2
     if wrong := [each for each in chosen.id if not is_result_id(each)]:
-        print(f"{len(wrong)} of the ids are none: an id is the file's SHA-256 in lower-case hex.", file=sys.stderr)
+        print(f"{len(wrong)} of these are no ids: an id is the file's SHA-256 in lower-case hex.", file=sys.stderr)
         return 2
     try:
         select = _selection(chosen, settings)

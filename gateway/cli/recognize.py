@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli import reading
 from gateway.cli.settings import load
 
 if TYPE_CHECKING:
@@ -21,11 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print lines with boxes and scores, one object a file")
-    parser.add_argument("--layout", choices=["auto", "line"], default="auto", help="line: the image is one text line")
-    parser.add_argument("--pages", default="", help="pages of a PDF or TIFF, such as 2 or 1-3")
-    parser.add_argument("--charset", default="", help="characters the text is made of, such as digits or upper:-/")
-    parser.add_argument("--lexicon", default="", help="words the text may hold, with commas between them")
-    parser.add_argument("--pattern", default="", help=r"what lines may look like, such as \d{4}-\d{2}-\d{2}")
+    reading.add_options(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:

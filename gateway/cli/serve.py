@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.cli.settings import keys_are_usable, load, store_opens
+from gateway.cli.settings import can_listen, keys_are_usable, load, store_opens
 
 NAME = "serve"
 HELP = "serve HTTP; with the defaults everything runs in one place"
@@ -21,7 +21,7 @@ def run(chosen: argparse.Namespace) -> int:
     settings = load(host=chosen.host, port=chosen.port)
     if settings is None:
         return 2
-    if not store_opens(settings) or not keys_are_usable(settings):
+    if not store_opens(settings) or not keys_are_usable(settings) or not can_listen(settings):
         return 1
     from gateway.server import run as serve
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,20 @@ def keys_are_usable(settings: Settings) -> bool:
         check_keys(settings)
     except KeysError as error:
         print(f"The API keys cannot be used: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def can_listen(settings: Settings) -> bool:
+    """Whether the address is this machine's and free; told in one line when not. (gunicorn would try for seconds.)"""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        place = f"{settings.host} port {settings.port}"
+        print(f"Cannot listen on {place}: {error.strerror}. OCR_HOST and OCR_PORT choose another.", file=sys.stderr)
         return False
     return True
 

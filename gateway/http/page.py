@@ -29,7 +29,9 @@ def blueprint() -> Blueprint:
     assets = Assets(folder)
     index = assets.addressed((folder / "index.html").read_text("utf-8")).encode()
     description = (files("gateway.http") / "openapi.json").read_text("utf-8")
-    operations = list(_operations(json.loads(description)))
+    document = json.loads(description)
+    operations = list(_operations(document))
+    example = _one_member_a_line(document["components"]["schemas"]["Result"]["examples"][0])
     routes.add_app_template_filter(_with_code, "with_code")
 
     def page_of(html: bytes) -> Response:
@@ -72,7 +74,7 @@ def blueprint() -> Blueprint:
 
     @routes.get("/docs")
     def docs() -> Response:
-        html = render_template("docs.html", operations=operations, problems=problem.kinds())
+        html = render_template("docs.html", example=example, operations=operations, problems=problem.kinds())
         return page_of(assets.addressed(html).encode())
 
     return routes
@@ -92,6 +94,11 @@ def _secured(response: Response) -> Response:
 def _with_code(text: str) -> Markup:
     """``text`` with what stands between backticks set as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _one_member_a_line(value: dict) -> str:
+    members = (f" {json.dumps(name)}: {json.dumps(member, ensure_ascii=False)}" for name, member in value.items())
+    return "{\n" + ",\n".join(members) + "\n}"
 
 
 def _operations(document: dict):

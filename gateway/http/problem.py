@@ -6,10 +6,11 @@ import json
 import logging
 import re
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import HTTPException
 
 from gateway.errors import Refusal, Unauthorized
 
@@ -18,21 +19,31 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# What to do about an error that the framework, not the gateway, raised.
-_ADVICE = {
-    400: "The request could not be understood.",
-    404: "There is nothing at this address; see /docs for the addresses that exist.",
-    403: "This server does not do that.",
-    405: "This address does not take this method; the Allow header lists those it takes.",
-    408: "The request did not arrive in time; send it again, over a faster line if there is one.",
-    411: "Send a Content-Length.",
-    412: "The stored result is not the one that If-Match or If-Unmodified-Since asks for.",
-    413: "The request is larger than this server accepts.",
-    414: "The address is too long.",
-    415: "This content type is not accepted here.",
-    417: "This server does not do what the Expect header asks for; leave it out.",
-    431: "The request's headers are too long.",
-    501: "This transfer coding is not understood here; send a Content-Length, or `chunked`.",
+# Errors that the framework or the server raises, not the gateway: title and what to do about it. The slug is the
+# title's, and both are those of the edge (infra/nginx/http/problems.conf).
+_RAISED_BELOW = {
+    400: ("Bad request", "The request could not be understood."),
+    403: ("Forbidden", "This server does not do that."),
+    404: ("Not found", "There is nothing at this address; see /docs for the addresses that exist."),
+    405: ("Method not allowed", "This address does not take this method; the Allow header lists those it takes."),
+    408: ("Request timeout", "The request did not arrive in time; send it again, over a faster line if there is one."),
+    411: ("Length required", "Send a Content-Length."),
+    412: ("Precondition failed", "The stored result is not the one that If-Match or If-Unmodified-Since asks for."),
+    413: ("Too large", "The request is larger than this server accepts."),
+    414: ("Address too long", "The address is too long."),
+    415: ("Unsupported media type", "This content type is not accepted here."),
+    417: ("Expectation failed", "This server does not do what the Expect header asks for; leave it out."),
+    431: ("Headers too long", "The request's headers are too long."),
+    501: ("Not implemented", "This transfer coding is not understood here; send a Content-Length, or `chunked`."),
+}
+_AT_THE_EDGE = {
+    416: ("Range not satisfiable", "The answer is shorter than the Range asks for; leave it out."),
+    421: ("Misdirected request", "The edge does not answer for that host name."),
+    429: ("Too many requests", "Too many uploads or deletions from one address; wait as long as `Retry-After` says."),
+    502: ("Gateway unreachable", "The edge could reach no gateway; try again in a moment."),
+    503: ("Gateway unavailable", "No gateway can take this now; try again in a moment."),
+    504: ("Gateway timeout", "The gateway took too long for the edge; try again."),
+    505: ("HTTP version not supported", "Ask in HTTP/1.1 or HTTP/2."),
 }
 _INTERNAL_ERROR = (
     "internal-error",
@@ -49,9 +60,9 @@ def kinds() -> list[tuple[str, int, str, str]]:
     known = {slug for slug, *_ in ours}
     others = [
         (slug, status, title, advice)
-        for status in sorted(_ADVICE)
-        for slug, title, advice in [_described(status, default_exceptions[status]().name)]
-        if slug not in known
+        for table in (_RAISED_BELOW, _AT_THE_EDGE)
+        for status, (title, advice) in table.items()
+        if (slug := _slug(title)) not in known
     ]
     return sorted([*ours, *others, (_INTERNAL_ERROR[0], 500, *_INTERNAL_ERROR[1:])], key=lambda kind: kind[1])
 
@@ -65,16 +76,22 @@ def early_problem(status: int) -> dict[str, Any]:
     """The members of a problem document for a request that was refused before the application saw it."""
     if status == 500:
         return _document(500, *_INTERNAL_ERROR, uuid.uuid4().hex)
-    return _document(status, *_described(status, default_exceptions[status]().name), uuid.uuid4().hex)
+    return _document(status, *_described(status), uuid.uuid4().hex)
 
 
 def _document(status: int, slug: str, title: str, detail: str, request_id: str) -> dict[str, Any]:
     return {"type": f"/docs#{slug}", "title": title, "status": status, "detail": detail, "request_id": request_id}
 
 
-def _described(status: int, name: str) -> tuple[str, str, str]:
-    """Slug, title and detail of an error that is only known by its status and name."""
-    return re.sub(r"[^a-z]+", "-", name.lower()).strip("-"), name, _ADVICE.get(status, name + ".")
+def _described(status: int) -> tuple[str, str, str]:
+    """Slug, title and detail of an error that is only known by its status."""
+    name = HTTPStatus(status).phrase
+    title, advice = _RAISED_BELOW.get(status, (name, f"{name}."))
+    return _slug(title), title, advice
+
+
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
 
 def request_id() -> str:
@@ -102,7 +119,7 @@ def register(app: Flask) -> None:
         status = error.code or 500
         if status < 400:
             return error.get_response()  # type: ignore[return-value]
-        response = _response(problem(status, *_described(status, error.name)))
+        response = _response(problem(status, *_described(status)))
         for name, value in error.get_headers():
             if name == "Allow":
                 response.headers[name] = value

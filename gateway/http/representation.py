@@ -21,6 +21,12 @@ def strong_etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
+def strong_etags(body: bytes) -> tuple[str, str]:
+    """The tags of all representations that :func:`set_representation` makes of ``body``: plain and in gzip."""
+    etag = strong_etag(body)
+    return etag, f"{etag}-gzip"
+
+
 def accepted_coding(*offered: str) -> str:
     """The first of the ``offered`` content codings that the request names with a quality above 0, else ``identity``.
 

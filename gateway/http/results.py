@@ -11,14 +11,17 @@ from gateway.archive import Found
 from gateway.cdn import tag_headers
 from gateway.errors import NotFound
 from gateway.http.caching import keep_until_expiry
-from gateway.http.representation import set_representation
+from gateway.http.representation import set_representation, strong_etags
 from gateway.identity import is_result_id
 from gateway.metrics import Metrics
 from gateway.renderings import MEDIA_TYPES, render
 from gateway.service import Service
 
 PICTURE = "image/webp"
-_NOT_FOUND = "There is no such result: it was never stored, has expired or was deleted. Upload the image again."
+_NOT_FOUND = (
+    "There is no such result (ids are in lower-case hex): it was never stored, has expired or was deleted. "
+    "Upload the image again."
+)
 
 
 def blueprint(
@@ -77,10 +80,21 @@ def blueprint(
     @routes.delete("/<result_id>")
     def delete(result_id: str) -> Response:
         if not is_result_id(result_id):
-            raise NotFound("This is no result id: it is the file's SHA-256 in lower-case hex.")
+            raise NotFound(_NOT_FOUND)
+        if request.if_match or request.if_unmodified_since:
+            found = service().look_up(result_id)
+            if found is None or not _is_as_asked(found):
+                raise PreconditionFailed
         service().delete(result_id)
-        response = Response(status=204)
-        response.headers["Cache-Control"] = "no-store"
+        response = Response(status=204, headers={"Cache-Control": "no-store"})
+        response.headers.remove("Content-Type")
         return response
 
     return routes
+
+
+def _is_as_asked(found: Found) -> bool:
+    """Whether ``If-Match`` and ``If-Unmodified-Since`` (RFC 9110, 13.1) allow what changes this result."""
+    if request.if_match:
+        return any(request.if_match.contains(etag) for etag in strong_etags(render(found.record, "json")))
+    return int(found.record.created_at) <= request.if_unmodified_since.timestamp()

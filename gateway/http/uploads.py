@@ -37,6 +37,7 @@ _MEDIA_TYPES = {
 _ENVELOPE_BYTES = 64 * 1024
 # A form may weigh this many images of the largest size, however many images it holds; the edge has the same bound.
 _FORM_IMAGES = 4
+_PAGE = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 _NAME = re.compile(r"[\w.-]{1,40}")
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+", re.ASCII)
 
@@ -61,11 +62,7 @@ class Wishes:
 
 def read_wishes(request: Request) -> Wishes:
     """The query parameters. Raises :class:`BadRequest` naming what is wrong or unknown."""
-    for name in request.args:
-        if name not in QUERY_NAMES:
-            raise BadRequest(f"`{name}` is not a query parameter here; there are {_listed(sorted(QUERY_NAMES))}.")
-        if len(request.args.getlist(name)) > 1:
-            raise BadRequest(f"`{name}` is given more than once.")
+    _check_names(request, QUERY_NAMES)
     match = _choice(request, "match", ("near", "exact", "none"), "near")
     layout = _choice(request, "layout", ("auto", "line"), "auto")
     pages = str(PageRange.parse(request.args["pages"])) if "pages" in request.args else ""
@@ -82,6 +79,23 @@ def read_wishes(request: Request) -> Wishes:
         _score(request.args.get("min_score", "0")),
         _choice(request, "format", FORMATS, _accepted(request)),
     )
+
+
+def read_page(request: Request) -> int:
+    """The query's ``page``, counted from 1, which it is without one. Raises :class:`BadRequest`."""
+    _check_names(request, frozenset({"page"}))
+    page = request.args.get("page", "1")
+    if not _PAGE.fullmatch(page):
+        raise BadRequest("`page` must be the number of one page, counted from 1.")
+    return int(page)
+
+
+def read_image(request: Request, max_bytes: int, max_images: int) -> bytes:
+    """Like :func:`read_images`, where one is wanted. Raises :class:`BadRequest` when there are more."""
+    images = read_images(request, max_bytes, max_images)
+    if len(images) > 1:
+        raise BadRequest("One image only at this address; send several to `POST /ocr`.")
+    return images[0]
 
 
 def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
@@ -101,7 +115,8 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
             raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
         else:
             raise UnsupportedImage(
-                "Send multipart/form-data with a field `image`, JSON with base64 in `image`, or the image itself."
+                "Send multipart/form-data with a field `image`, JSON with base64 in `image`, or the image itself, "
+                "with a Content-Type of `image/*`, `application/pdf` or `application/octet-stream`."
             )
     except RequestEntityTooLarge:
         raise _too_large(max_bytes) from None
@@ -111,6 +126,8 @@ def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes
 
 
 def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
+    if not request.mimetype_params.get("boundary"):
+        raise BadRequest("The Content-Type has no boundary; leave that header to the HTTP library, which knows it.")
     request.max_content_length = max_bytes * min(max_images, _FORM_IMAGES) + _ENVELOPE_BYTES
     request.max_form_parts = max_images + 1
     try:
@@ -122,13 +139,15 @@ def _from_form(request: Request, max_bytes: int, max_images: int) -> list[bytes]
             "as files, and little besides."
         ) from None
     for name in names:
+        if name in QUERY_NAMES:
+            raise BadRequest(f"`{name}` belongs in the query, as in `/ocr?{name}=`; the form has only `image`.")
         if name != "image":
             raise BadRequest(f"The form field {_named(name)} is unknown; there is only `image`.")
     if "image" in request.form:
         raise BadRequest("The form field `image` must be a file; with curl, write `-F image=@invoice.jpg`.")
     files = request.files.getlist("image")
     if not files:
-        raise BadRequest("There is no image in the request; send one as a multipart field named `image`.")
+        raise BadRequest("There is no image in the request, or not a whole one; send it as the form field `image`.")
     if len(files) > max_images:
         raise TooLarge(f"At most {max_images} images may be sent in one request.")
     return [file.read(max_bytes + 1) for file in files]
@@ -178,6 +197,14 @@ def _named(name: str) -> str:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"An image may have {max_bytes} bytes at most; send a smaller one.")
+
+
+def _check_names(request: Request, known: frozenset[str]) -> None:
+    for name in request.args:
+        if name not in known:
+            raise BadRequest(f"`{name}` is not a query parameter here; there are {_listed(sorted(known))}.")
+        if len(request.args.getlist(name)) > 1:
+            raise BadRequest(f"`{name}` is given more than once.")
 
 
 def _choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:

@@ -34,11 +34,11 @@ class PageRange:
         """``"2"`` or ``"1-3"``. Raises :class:`~gateway.errors.BadRequest` naming ``pages``."""
         match = _RANGE.fullmatch(text)
         if match is None:
-            raise BadRequest("pages: give one page or one range, such as pages=2 or pages=1-3.")
+            raise BadRequest("`pages` must be one page or one range, such as 2 or 1-3.")
         first = int(match[1])
         last = int(match[2] or first)
         if last < first:
-            raise BadRequest("pages: the range ends before it begins.")
+            raise BadRequest("`pages`: the range ends before it begins.")
         return cls(first, last)
 
     def __str__(self) -> str:
@@ -74,7 +74,9 @@ def select_pages(page_count: int, limits: ImageLimits, pages: PageRange | None) 
     if pages is None:
         pages = PageRange(1, page_count)
     elif pages.last > page_count:
-        raise BadRequest(f"pages: the document has {page_count} page{'s' * (page_count > 1)}.")
+        raise BadRequest(
+            f"There is no page {pages.last}: the document has {page_count} page{'s' * (page_count > 1)}."
+        )
     if len(pages) > limits.max_pages:
         raise TooLarge(
             f"The document has {page_count} pages and at most {limits.max_pages} are read in one request. "

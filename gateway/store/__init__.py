@@ -50,7 +50,8 @@ def _redis(settings: Settings) -> Store:
 
 
 def _s3(settings: Settings, bucket: str) -> Store:
-    from gateway.store.s3 import S3Store, connect, is_aliyun
+    from gateway.store.s3 import S3Store
+    from gateway.store.s3_service import connect, is_aliyun
 
     return S3Store(
         connect(settings),

@@ -122,8 +122,8 @@ def main() -> None:
             page.locator("#files").set_input_files(file)
             page.locator(".line").first.wait_for(timeout=60_000)
         page.locator('[data-field="total"] .value').click()
+        page.wait_for_timeout(1000)  # The lines and the picture come into view smoothly.
         page.evaluate("scrollTo(0, 0)")
-        page.wait_for_timeout(500)
         screen = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
     # A palette keeps the repository light.

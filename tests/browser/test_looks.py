@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 NO_IMAGE = {"name": "bad.png", "mimeType": "image/png", "buffer": b"no image at all"}
@@ -127,7 +128,7 @@ def test_fingers_find_targets_large_enough_on_a_phone(desk, drawn):
     opened.settled()
     # WCAG 2.2, 2.5.8: 24 by 24 pixels at least.
     small = opened.page.evaluate(
-        """() => [...document.querySelectorAll("button, summary, .line, label.switch")]
+        """() => [...document.querySelectorAll("a, button, summary, .line, label.switch")]
             .filter((element) => element.checkVisibility())
             .filter((element) => element.offsetWidth < 24 || element.offsetHeight < 24)
             .map((element) => element.outerHTML)"""
@@ -147,6 +148,12 @@ def test_all_text_can_be_read_in_either_colour_scheme(desk, drawn, scheme):
     opened.page.locator(".card .open").nth(1).click()
     opened.page.locator(".problem").wait_for()
     assert opened.page.evaluate(FAINT_TEXT) == []
+
+
+def test_the_page_leads_to_the_description_of_the_api(desk):
+    page = desk().page
+    page.locator("footer a").click()
+    page.get_by_role("heading", name="Addresses").wait_for()
 
 
 def test_every_control_has_a_name(desk, drawn):
@@ -172,6 +179,16 @@ def test_the_whole_way_can_be_gone_by_keyboard(desk, drawn):
         opened.page.keyboard.press("Tab")
         reached.add(opened.page.evaluate("document.activeElement.id || document.activeElement.classList[0]"))
     assert {"language", "fresh", "viewport", "copy-all", "reread", "line"} <= reached
+
+
+def test_the_focus_stays_with_the_document_that_is_read_again(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Focus on me").file())
+    opened.settled()
+    opened.page.locator("#reread").press("Enter")
+    expect(opened.page.locator("#cancel")).to_be_focused()
+    opened.settled()
+    expect(opened.page.locator("#copy-all")).to_be_focused()
 
 
 def test_results_and_problems_are_announced(desk, drawn):

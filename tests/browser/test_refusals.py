@@ -37,6 +37,21 @@ def test_a_refused_file_shows_the_gateways_own_advice(desk, drawn, contents, tit
     assert problem["request_id"] in opened.page.locator(".problem-id").inner_text()
 
 
+def test_a_chinese_reader_gets_advice_in_chinese_and_what_the_gateway_said(desk):
+    opened = desk(locale="zh-CN")
+    opened.choose({"name": "bad.png", "mimeType": "image/png", "buffer": b"just some words"})
+    title, advice = refused(opened)
+    assert (title, advice[:3]) == ("不是可识别的图片", "请使用")
+    assert opened.page.locator('.problem [lang="en"]').inner_text().startswith("Send a JPEG")
+
+
+def test_a_file_that_would_be_refused_again_is_not_offered_for_another_try(desk):
+    opened = desk()
+    opened.choose({"name": "bad.png", "mimeType": "image/png", "buffer": b"just some words"})
+    refused(opened)
+    assert opened.page.locator(".problem button").count() == 0
+
+
 def test_one_bad_file_does_not_spoil_the_others(desk, drawn):
     opened = desk()
     opened.choose(

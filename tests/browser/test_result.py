@@ -176,6 +176,67 @@ def test_all_documents_are_saved_together(desk, drawn):
     assert [(row["file"], row["text"]) for row in rows] == [("a.png", "First of two"), ("b.png", "Second of two")]
 
 
+def test_a_table_has_a_row_for_every_invoice_with_all_digits_of_its_number(desk, drawn):
+    invoices = [draw_invoice(11), draw_invoice(12)]
+    opened = desk()
+    opened.choose(
+        *({"name": f"{each.number}.png", "mimeType": "image/png", "buffer": each.png()} for each in invoices),
+        drawn("No invoice at all").file("note.png"),
+    )
+    opened.settled()
+    name, content = saved(opened, opened.page.locator(".batch").get_by_role("button", name="Invoice table"))
+    assert name == "results-invoices.csv"
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+    # Behind a tab it is text: a spreadsheet keeps fifteen digits of a number.
+    assert [row["Number"] for row in rows] == [f"\t{each.number}" for each in invoices]
+    assert all(float(row["Net amount"]) + float(row["Tax"]) == pytest.approx(float(row["Total"])) for row in rows)
+
+
+def test_what_has_to_be_checked_stands_in_the_table(answered):
+    def edit(record, headers):
+        line = record["lines"][0]
+        failed = [{"name": "words=total", "ok": False}]
+        record["fields"] = {
+            "total": {"value": "12.00", "text": "12.00", **line, "checks": failed},
+            "buyer_tax_id": {"value": "91310115000000E629", "text": "91310115000000E629", **line, "checks": []},
+        }
+
+    opened = answered(edit)
+    _, content = saved(opened, opened.page.locator('.take [data-save="invoices"]'))
+    (row,) = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+    assert row["Total"] == "12.00"
+    assert row["Buyer's tax id"] == "\t91310115000000E629", "no power of ten"
+    assert row["To check"] == "Total: Check by eye whether the total in words is the same"
+
+
+# --- deleting it --------------------------------------------------------------------------
+
+
+def test_a_result_can_be_deleted_from_the_server(result):
+    address = result.look_ups()[0].url
+    assert requests.get(address, timeout=10).status_code == 200
+    result.page.on("dialog", lambda dialog: dialog.accept())
+    result.page.locator("#forget").click()
+    expect(result.page.locator(".card")).to_have_count(0)
+    assert requests.get(address, timeout=10).status_code == 404
+
+
+def test_nothing_is_deleted_before_it_is_confirmed(result):
+    address = result.look_ups()[0].url
+    result.page.on("dialog", lambda dialog: dialog.dismiss())
+    result.page.locator("#forget").click()
+    expect(result.page.locator(".card")).to_have_count(1)
+    assert requests.get(address, timeout=10).status_code == 200
+
+
+def test_a_deletion_that_is_not_confirmed_by_the_gateway_is_told(result):
+    result.page.route("**/results/*", lambda route: route.fulfill(status=503, body="{}"))
+    result.page.on("dialog", lambda dialog: dialog.accept())
+    result.page.locator("#forget").click()
+    expect(result.page.locator("#forget")).to_have_text("Not deleted everywhere; try again.")
+    expect(result.page.locator(".card")).to_have_count(1)
+
+
 # --- what the answer says -----------------------------------------------------------------
 
 
@@ -298,6 +359,7 @@ def test_a_page_without_text_says_so(answered):
 
     opened = answered(blank)
     assert opened.page.get_by_text("No text was found").is_visible()
+    assert opened.page.locator("#copy-all, [data-save]").count() == 0, "there is nothing to take"
     assert opened.page.locator(".line").count() == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -104,15 +105,18 @@ def test_a_worker_without_a_queue_says_so(tmp_path):
     assert (done.returncode, "OCR_REDIS_URL" in done.stderr) == (2, True)
 
 
-def test_a_taken_port_is_told_without_a_traceback(tmp_path):
-    import socket
-
+def test_an_address_that_cannot_be_listened_on_is_told_at_once_in_one_line(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = run("serve", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+        port = str(taken.getsockname()[1])
+        done = run("serve", "--port", port, cwd=tmp_path)
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    [line] = done.stderr.splitlines()
+    assert port in line
+    assert "already in use" in line
+    elsewhere = run("serve", "--host", "203.0.113.5", cwd=tmp_path)  # RFC 5737: nobody's
+    assert (elsewhere.returncode, elsewhere.stderr.count("\n")) == (1, 1)
 
 
 def test_the_wheel_brings_all_that_reading_and_serving_need(tmp_path, invoice):

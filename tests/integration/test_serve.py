@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,23 +140,16 @@ def test_many_at_once_are_all_answered_with_their_own_lines(served):
         assert invoice.number in answer.json()["text"]
 
 
-def test_a_killed_reader_costs_one_reading_at_most(served):
-    stop = threading.Event()
-
-    def kill_readers() -> None:
-        while not stop.wait(0.05):
-            readers = _children_of(served.process.pid, "spawn_main")
-            if readers:
-                os.kill(readers[0], signal.SIGKILL)
-                return
-
-    killer = threading.Thread(target=kill_readers)
-    killer.start()
-    answer = post(served, draw_invoice(5).png())
-    stop.set()
-    killer.join()
-    assert answer.status_code in (200, 502)
-    assert post(served, draw_invoice(5).png()).status_code == 200
+def test_a_reader_killed_in_the_middle_of_a_reading_is_replaced_and_the_page_read_again(served, wait_until):
+    [reader] = _children_of(served.process.pid, "worker.child")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, served, draw_invoice(5).png())
+        time.sleep(0.2)
+        os.kill(reader, signal.SIGKILL)
+        answer = waiting.result()
+    assert answer.status_code == 200
+    assert draw_invoice(5).number in answer.json()["text"]
+    wait_until(lambda: _children_of(served.process.pid, "worker.child") not in ([], [reader]), 20)
 
 
 def test_what_was_answered_survives_a_kill(tmp_path):

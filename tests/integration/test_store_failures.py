@@ -13,8 +13,9 @@ from gateway.config import Settings
 from gateway.store.base import Entry, StoreError
 from gateway.store.redis import PAUSE_SECONDS, RedisStore
 from gateway.store.redis import connect as connect_redis
-from gateway.store.s3 import S3Store, ensure_bucket
-from gateway.store.s3 import connect as connect_s3
+from gateway.store.s3 import S3Store
+from gateway.store.s3_service import connect as connect_s3
+from gateway.store.s3_service import ensure_bucket
 from gateway.store.tiered import TieredStore
 from tests.servers import RedisServer, S3Server
 from tests.servers import redis_server as start_redis

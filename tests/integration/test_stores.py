@@ -20,7 +20,7 @@ from gateway.store.base import Entry, Store
 from gateway.store.redis import RedisStore
 from gateway.store.redis import connect as connect_redis
 from gateway.store.s3 import S3Store
-from gateway.store.s3 import connect as connect_s3
+from gateway.store.s3_service import connect as connect_s3
 from gateway.store.sqlite import SQLiteStore
 from gateway.store.tiered import TieredStore
 from tests.servers import S3Server

@@ -262,9 +262,11 @@ def test_a_gateway_that_is_away_is_told_without_a_traceback_of_the_library():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with Client(f"http://127.0.0.1:{port}", retries=1) as client, pytest.raises(ClientError) as caught:
+    with Client(f"http://me:secret@127.0.0.1:{port}", retries=1) as client, pytest.raises(ClientError) as caught:
         client.look_up(b"page")
     assert caught.value.status == 0
+    assert f"127.0.0.1:{port}" in str(caught.value), "whom to look after"
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"{}"])

@@ -53,6 +53,18 @@ export async function thumbnail(record, signal) {
   }
 }
 
+/** A page of a file, counted from 1, drawn by the gateway as a blob: address; null when it does not. */
+export async function drawPage(file, page, signal) {
+  const headers = { "Content-Type": "application/octet-stream", ...credentials() };
+  try {
+    const response = await fetch(`/preview?page=${page}`, { method: "POST", signal, credentials: "omit", headers, body: file });
+    return response.ok ? URL.createObjectURL(await response.blob()) : null;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return null;
+  }
+}
+
 /** The stored answer for an id, or null when there is none. */
 export async function lookUp(id, signal) {
   const started = performance.now();
@@ -69,6 +81,16 @@ export async function lookUp(id, signal) {
   }
   if (response.status === 404) return null;
   return answer(response.status, (name) => response.headers.get(name), body, { started, uploaded: false });
+}
+
+/** Deletes a result from everywhere; whether the gateway confirmed it. */
+export async function forget(id) {
+  try {
+    const response = await fetch(`/results/${id}`, { method: "DELETE", credentials: "omit", headers: credentials() });
+    return response.status === 204;
+  } catch { // Not confirmed either.
+    return false;
+  }
 }
 
 /**

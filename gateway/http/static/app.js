@@ -3,7 +3,7 @@
 import { useKey } from "./account.js";
 import { Documents, settled } from "./documents.js";
 import { fill, h, icon, ICONS } from "./dom.js";
-import { asText, copy, save } from "./export.js";
+import { asText, copy, formatsOf, save } from "./export.js";
 import { isLow } from "./lines.js";
 import { outcome } from "./outcome.js";
 import { Picture } from "./picture.js";
@@ -16,14 +16,28 @@ const documents = new Documents(changed);
 let current = null;
 let pointed = null, chosen = null;
 
-const picture = new Picture($("picture"), { pointed: point, chosen: (index) => choose(index, "picture") });
+const picture = new Picture($("picture"), {
+  pointed: point,
+  chosen: (index) => choose(index, "picture"),
+  sent: (entry) => {
+    entry.sent = true;
+    renderDesk();
+  },
+});
 const result = new Result($("result"), {
   actions: {
-    copyAll: async (entry, button) => said(button, await copy(asText([entry]))),
+    copyAll: async (entry, button) => said(button, copyWords(await copy(asText([entry])))),
     save: (format, entry) => save(format, [entry]),
     again: (entry, fresh) => documents.again(entry, { fresh }),
     readPages: (entry, pages) => documents.readPages(entry, pages),
     cancel: (entry) => documents.cancel(entry),
+    forget: async (entry, button) => {
+      if (!confirm(t("forgetSure"))) return;
+      if (await documents.forget(entry)) {
+        removeEntry(entry);
+        announce(t("forgotten"));
+      } else said(button, t("forgetFailed"));
+    },
     useKey: async (key) => {
       const accepted = await useKey(key);
       if (accepted) documents.retryRefused();
@@ -105,6 +119,7 @@ function open(entry) {
 
 function removeEntry(entry) {
   const at = documents.entries.indexOf(entry);
+  picture.forget(entry);
   documents.remove(entry);
   if (!documents.entries.includes(current)) current = documents.entries[Math.min(at, documents.entries.length - 1)] ?? null;
   renderList();
@@ -160,10 +175,9 @@ function batchActions() {
   const results = documents.results();
   const disabled = results.length === 0;
   const copyAll = h("button", { type: "button", class: "plain", disabled }, t("copy"));
-  copyAll.addEventListener("click", async () => said(copyAll, await copy(asText(documents.results()))));
-  const saving = ["text", "csv", "json"].map((format) =>
-    h("button", { type: "button", class: "plain", disabled, onclick: () => save(format, documents.results()) },
-      format === "text" ? t("text") : format.toUpperCase()));
+  copyAll.addEventListener("click", async () => said(copyAll, copyWords(await copy(asText(documents.results())))));
+  const saving = formatsOf(results).map((format) =>
+    h("button", { type: "button", class: "plain", disabled, onclick: () => save(format, documents.results()) }, t(`as_${format}`)));
   return h("div", { class: "batch" },
     h("span", {}, t("saveAll")), copyAll, saving,
     documents.busy()
@@ -212,14 +226,16 @@ function choose(index, from) {
 async function copyLine(index) {
   const done = await copy(current.record.lines[index].text);
   if (done) result.lines.confirm(index);
-  announce(t(done ? "copied" : "copyFailed"));
+  announce(copyWords(done));
 }
 
-/** Says on a button, and aloud, whether copying worked. */
-function said(button, done) {
+const copyWords = (done) => t(done ? "copied" : "copyFailed");
+
+/** Says for a moment on a button, and aloud, what came of it. */
+function said(button, outcome) {
   const words = button.textContent;
-  button.textContent = t(done ? "copied" : "copyFailed");
-  announce(button.textContent);
+  button.textContent = outcome;
+  announce(outcome);
   setTimeout(() => (button.textContent = words), 1500);
 }
 

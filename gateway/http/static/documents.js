@@ -1,7 +1,7 @@
 // The documents on the desk and their way through the gateway.
 // States: waiting → fingerprint → asking → (sending → reading) → done | failed | cancelled.
 
-import { fingerprint, lookUp, Problem, recognise, thumbnail } from "./api.js";
+import { fingerprint, forget, lookUp, Problem, recognise, thumbnail } from "./api.js";
 import { mayHavePages } from "./pages.js";
 
 const AT_ONCE = 2; // One document's upload overlaps another's reading; more would only queue at the gateway.
@@ -14,9 +14,12 @@ export class Documents {
     this.changed = changed;
   }
 
-  /** Adds files; each entry `{name, file, url, state, fresh, pages, …}` starts as soon as there is room. */
+  /**
+   * Adds files; each entry `{name, file, url, state, fresh, pages, sent, …}` starts as soon as there is room. `sent`
+   * tells whether the file itself has left this device.
+   */
   add(files, { fresh }) {
-    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, pages: "", state: "waiting" }));
+    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, pages: "", sent: false, state: "waiting" }));
     this.entries.push(...added);
     for (const entry of added) this.#queue(entry);
     this.#next();
@@ -54,6 +57,11 @@ export class Documents {
     this.entries = this.entries.filter((other) => other !== entry);
     for (const url of [entry.url, entry.thumbnail]) if (url?.startsWith("blob:")) URL.revokeObjectURL(url);
     this.changed(entry);
+  }
+
+  /** Deletes the result of an entry from everywhere; whether that was confirmed. */
+  forget(entry) {
+    return forget(entry.record.id);
   }
 
   /** What was recognised, in the order added. */
@@ -116,6 +124,7 @@ export class Documents {
     this.#become(entry, "sending");
     const onSent = (fraction) => {
       entry.fraction = fraction;
+      entry.sent ||= fraction === 1;
       if (fraction < 1) this.changed(entry);
       else if (entry.state === "sending") this.#become(entry, "reading");
     };

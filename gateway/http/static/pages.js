@@ -12,7 +12,7 @@ export const mayHavePages = ({ name, type }) =>
 /** A form for the pages of an entry; `read(pages)` gets the range in its canonical form, "" for all. */
 export function pagesForm(entry, read) {
   const input = h("input", {
-    id: "pages", value: entry.pages, pattern: RANGE, inputmode: "numeric", autocomplete: "off", size: "8",
+    id: "pages", value: entry.pages, pattern: RANGE, autocomplete: "off", size: "8",
     "aria-describedby": "pages-help",
   });
   return h("form", {

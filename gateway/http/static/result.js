@@ -2,14 +2,18 @@
 
 import { settled } from "./documents.js";
 import { fill, h, icon, ICONS } from "./dom.js";
+import { formatsOf } from "./export.js";
 import { fieldList } from "./fields.js";
 import { isLow, Lines } from "./lines.js";
 import { mayHavePages, pagesForm } from "./pages.js";
 import { facts, outcome } from "./outcome.js";
-import { duration, number, score, t, tOrNull } from "./words.js";
+import { duration, languageTag, number, score, t, tOrNull } from "./words.js";
+
+// What is most likely wanted next, in each state.
+const NEXT = "#cancel, #retry, #copy-all, #reread";
 
 export class Result {
-  /** `actions`: `{copyAll, save, again, readPages, cancel}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
+  /** `actions`: `{copyAll, save, again, readPages, cancel, forget}` take an entry, `useKey` a key; `lines`: see {@link Lines}. */
   constructor(root, { actions, lines }) {
     this.root = root;
     this.actions = actions;
@@ -20,6 +24,7 @@ export class Result {
   }
 
   show(entry) {
+    const focused = this.root.contains(document.activeElement) ? document.activeElement.id : null;
     const shown = this.entry === entry && this.record === entry.record;
     if (!shown) this.doubtful = -1;
     this.entry = entry;
@@ -27,6 +32,8 @@ export class Result {
     if (entry.state === "done") this.#done(entry);
     else if (entry.state === "failed") fill(this.root, heading(entry), this.#problem(entry), this.#pages(entry));
     else fill(this.root, heading(entry), this.#progress(entry), this.#pages(entry));
+    // Who works by keyboard stays in the panel when what they pressed is gone.
+    if (focused !== null) ((focused && this.root.querySelector(`#${focused}`)) || this.root.querySelector(NEXT))?.focus();
   }
 
   /** Renews the words of a document on its way without building the panel anew. */
@@ -53,11 +60,12 @@ export class Result {
     const pair = ([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
     const details = h("details", { open: this.open, ontoggle: () => (this.open = details.open) },
       h("summary", {}, t("more")), h("dl", { class: "facts small" }, more.map(pair)));
-    const saving = ["text", "csv", "json"].map((format) =>
-      h("button", { type: "button", class: "plain", "data-save": format, onclick: () => this.actions.save(format, entry) },
-        format === "text" ? t("text") : format.toUpperCase()));
+    const saving = formatsOf([entry]).map((format) =>
+      h("button", { type: "button", class: "plain", "data-save": format, onclick: () => this.actions.save(format, entry) }, t(`as_${format}`)));
     const copyAll = h("button", { type: "button", class: "primary", id: "copy-all" }, t("copyAll"));
     copyAll.addEventListener("click", () => this.actions.copyAll(entry, copyAll));
+    const remove = h("button", { type: "button", class: "plain", id: "forget", title: t("forgetHelp") }, t("forget"));
+    remove.addEventListener("click", () => this.actions.forget(entry, remove));
 
     this.lines.show(record);
     fill(this.root,
@@ -71,9 +79,11 @@ export class Result {
         this.lines.reveal(index);
       }),
       h("div", { class: "take" },
-        copyAll,
-        h("span", { class: "save", role: "group", "aria-label": t("saveAs") }, h("span", { "aria-hidden": "true" }, t("saveAs")), saving),
-        h("button", { type: "button", class: "plain", id: "reread", title: t("freshHelp"), onclick: () => this.actions.again(entry, true) }, t("rereadOne"))),
+        record.lines.length > 0 && copyAll,
+        record.lines.length > 0 && h("span", { class: "save", role: "group", "aria-label": t("saveAs") }, h("span", { "aria-hidden": "true" }, t("saveAs")), saving),
+        h("span", { class: "redo" },
+          h("button", { type: "button", class: "plain", id: "reread", title: t("freshHelp"), onclick: () => this.actions.again(entry, true) }, t("rereadOne")),
+          remove)),
       this.#summary(record),
       this.#pages(entry),
       record.lines.length ? this.lines.element : h("p", { class: "none" }, t("noLines")));
@@ -98,7 +108,7 @@ export class Result {
     return h("div", { class: "progress" },
       h("p", { class: "progress-label" }, stateWords(entry)),
       !over && h("progress", { max: "1", value: progressOf(entry), "aria-label": t("result") }),
-      over ? h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
+      over ? h("button", { type: "button", class: "secondary", id: "retry", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry"))
         : h("button", { type: "button", class: "secondary", id: "cancel", onclick: () => this.actions.cancel(entry) }, t("cancel")));
   }
 
@@ -121,26 +131,34 @@ export class Result {
   }
 
   #problem(entry) {
-    const { title, detail } = problemWords(entry.problem);
+    const { title, detail, original } = problemWords(entry.problem);
     const { retryAfter, requestId } = entry.problem;
     return h("div", { class: "problem", role: "alert" },
       h("p", { class: "problem-title" }, icon(ICONS.warn), title),
       detail && h("p", { class: "problem-detail" }, detail),
+      original && h("p", { class: "problem-id", lang: "en" }, original),
       retryAfter !== null && h("p", {}, t("retryAfter", { n: retryAfter })),
       requestId && h("p", { class: "problem-id" }, t("requestId", { id: requestId })),
       entry.problem.kind === 401 && this.#keyField(),
-      h("button", { type: "button", class: "secondary", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
+      !OF_THE_FILE.has(entry.problem.kind) &&
+        h("button", { type: "button", class: "secondary", id: "retry", onclick: () => this.actions.again(entry, entry.fresh) }, t("retry")));
   }
 }
 
 const heading = (entry) => h("h2", { class: "name", title: entry.name }, entry.name || t("unnamed"));
 
-/** The heading and advice of a problem; the server's own advice stands as it was sent. */
+// Refusals that the same file will meet again.
+const OF_THE_FILE = new Set([413, 415, 422]);
+
+/**
+ * The heading and advice of a problem. The server's advice is English: another language has its own, and `original` is
+ * then what the server said.
+ */
 export function problemWords({ kind, detail }) {
-  return {
-    title: tOrNull(`problem_${kind}`) ?? t("problem_other"),
-    detail: detail ?? tOrNull(`problem_${kind}_detail`) ?? "",
-  };
+  const title = tOrNull(`problem_${kind}`) ?? t("problem_other");
+  const own = tOrNull(`problem_${kind}_detail`);
+  if (detail && own && languageTag() !== "en") return { title, detail: own, original: detail };
+  return { title, detail: detail ?? own ?? "", original: null };
 }
 
 // How much of what is being done is done (0 to 1), or null where nobody knows.

@@ -205,6 +205,17 @@ def test_a_page_of_an_allowed_origin_may_read_a_cached_result(start_edge, origin
         assert "Origin" in allowed.headers["vary"]
 
 
+def test_a_page_of_an_allowed_origin_may_read_what_a_refusal_asks_for(start_edge, origin):
+    edge = start_edge(
+        f"127.0.0.1:{origin.port}",
+        OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="1", OCR_CORS_ORIGINS="https://erp.example",
+    )  # fmt: skip
+    replies = [edge.get("/ocr", "POST", {"Origin": "https://erp.example"}, b"image") for _ in range(4)]
+    assert_problem(replies[-1], 429)
+    assert replies[-1].headers["access-control-allow-origin"] == "https://erp.example"
+    assert "Retry-After" in replies[-1].headers["access-control-expose-headers"]
+
+
 def test_a_page_of_any_origin_may_where_the_operator_says_so(start_edge, origin, live, address):
     edge = start_edge(f"127.0.0.1:{origin.port}", OCR_CORS_ORIGINS="*")
     origin.answers[address] = live()
@@ -269,6 +280,18 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(start_edge, origin, answe
     )
     statuses = [edge.get("/ocr", "POST", {"X-Forwarded-For": f"192.0.2.{n}"}, b"image").status for n in (1, 1, 2, 3, 1)]
     assert statuses == [200, 200, 200, 200, 429]
+
+
+def test_pages_to_be_drawn_are_counted_like_uploads_and_never_kept(start_edge, origin, answer):
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="2")
+    origin.answers["/preview"] = answer(200, {"Cache-Control": "public, max-age=9", "Content-Type": "image/webp"}, b"p")
+    replies = [edge.get("/preview?page=2", "POST", body=b"document") for _ in range(6)]
+    assert [reply.status for reply in replies[:3]] == [200, 200, 200]
+    assert replies[-1].status == 429
+    passed = origin.seen("/preview?page=2")
+    assert len(passed) == sum(reply.status == 200 for reply in replies), "each was drawn for itself"
+    assert {seen.body for seen in passed} == {b"document"}
+    assert {line["path"] for line in edge.log() if line["method"] == "POST"} == {"/preview"}
 
 
 def test_deletions_are_counted_like_uploads(start_edge, origin, answer):

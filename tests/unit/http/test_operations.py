@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway import logs, server
 from gateway.app import create_app
 from gateway.config import load_settings
+from gateway.http.problem import early_problem, kinds
+
+INFRA = Path(__file__).parents[3] / "infra"
 
 
 def test_alive_asks_nobody(client, store):
@@ -131,25 +136,43 @@ def test_every_address_is_described_and_every_described_address_exists(client):
 
 
 def test_a_real_answer_fits_its_description(client, invoice):
-    from jsonschema import Draft202012Validator
-
     document = client.get("/openapi.json").json
     answer = client.post("/ocr", data=invoice.encoded(), content_type="image/png").json
     schema = {"$ref": "#/components/schemas/Result", "components": document["components"]}
     assert list(Draft202012Validator(schema).iter_errors(answer)) == []
 
 
+def test_the_example_of_an_answer_fits_the_description_and_is_shown(client):
+    document = client.get("/openapi.json").json
+    example = document["components"]["schemas"]["Result"]["examples"][0]
+    schema = {"$ref": "#/components/schemas/Result", "components": document["components"]}
+    Draft202012Validator(schema).validate(example)
+    assert example["lines"][0]["text"] in client.get("/docs").text
+
+
 def test_the_problem_types_lead_to_their_explanations(client):
     docs = client.get("/docs").text
-    for slug in (
-        "bad-request",
-        "broken-image",
-        "store-unavailable",
-        "method-not-allowed",
-        "precondition-failed",
-        "internal-error",
-    ):
+    for slug in ("bad-request", "broken-image", "store-unavailable", "precondition-failed", "internal-error"):
         assert f'id="{slug}"' in docs
+
+
+def test_the_edge_calls_its_problems_by_names_that_are_explained():
+    explained = {(slug, title) for slug, _, title, _ in kinds()}
+    of_the_edge = (INFRA / "nginx" / "http" / "problems.conf").read_text("utf-8")
+    slugs, titles = (
+        dict(re.findall(r'^    (\w+) "?([^";]+)"?;$', block, re.MULTILINE))
+        for block in re.findall(r"map \$status \$problem_(?:slug|title) \{(.*?)\}", of_the_edge, re.DOTALL)
+    )
+    assert len(slugs) > 15
+    assert {(slugs[status], titles[status]) for status in slugs} <= explained
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 414, 431])
+def test_gateway_and_edge_name_the_same_error_alike(status):
+    of_the_edge = (INFRA / "nginx" / "http" / "problems.conf").read_text("utf-8")
+    document = early_problem(status)
+    assert f"    {status} {document['type'].removeprefix('/docs#')};" in of_the_edge
+    assert f'    {status} "{document["title"]}";' in of_the_edge
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -177,6 +200,8 @@ class TestOrigins:
         allowed = client.options("/ocr", headers={"Origin": "https://erp.example"})
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://erp.example"
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        seen = allowed.headers["Access-Control-Expose-Headers"].split(", ")
+        assert {"Retry-After", "Location", "X-Request-ID", "X-Cache-Status"} <= set(seen), "what a page has to act on"
         other = client.get("/healthz", headers={"Origin": "https://evil.example"})
         assert "Access-Control-Allow-Origin" not in other.headers
         assert "Origin" in other.headers["Vary"]

@@ -85,6 +85,25 @@ def test_a_deleted_result_is_gone(client, address):
     assert client.delete(address).status_code == 204
 
 
+def test_a_deletion_says_nothing_and_names_no_type_for_it(client, address):
+    answer = client.delete(address)
+    assert (answer.data, answer.headers.get("Content-Type")) == (b"", None)
+
+
+@pytest.mark.parametrize("headers", [{"If-Match": '"other"'}, {"If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}])
+def test_a_deletion_whose_precondition_fails_deletes_nothing(client, assert_problem, address, headers):
+    assert_problem(client.delete(address, headers=headers), 412, "precondition-failed")
+    assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_deletion_of_the_very_result_that_was_seen_is_done(client, address, coding):
+    seen = client.get(address, headers={"Accept-Encoding": coding}).headers
+    conditions = {"If-Match": seen["ETag"], "If-Unmodified-Since": seen["Last-Modified"]}
+    assert client.delete(address, headers=conditions).status_code == 204
+    assert client.delete(address, headers={"If-Match": "*"}).status_code == 412, "there is nothing any more"
+
+
 @pytest.mark.parametrize("name", ["x", "A" * 64, "0" * 64 + "-0123456"])
 def test_what_is_no_id_cannot_be_deleted(client, assert_problem, name):
     assert_problem(client.delete(f"/results/{name}"), 404, "not-found")

@@ -190,6 +190,16 @@ def test_every_variable_is_in_the_example_with_its_default():
             assert example[variable] == default, variable
 
 
+def test_what_env_leaves_alone_is_as_the_programs_have_it():
+    defaults = {setting.variable: setting.default for setting in settings.SETTINGS}
+    for name, field in Settings.model_fields.items():
+        defaults[f"OCR_{name.upper()}"] = str(field.default).removesuffix(".0")
+    named = {name: value for name, value in re.findall(r"\$\{(OCR_\w+):-([^}]+)\}", TEXT) if name in defaults}
+    assert {"OCR_MAX_PAGES", "OCR_EDGE_UPLOAD_RATE"} <= named.keys()
+    for name in named.keys() - {"OCR_WEB_PROCESSES", "OCR_EDGE_UPSTREAMS", "OCR_EDGE_PURGE_URLS"}:
+        assert named[name] == defaults[name], name
+
+
 def test_compose_refuses_to_start_without_secrets():
     with pytest.raises(compose_file.ComposeError, match="set it in"):
         secrets = {"S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "REDIS_PASSWORD": ""}
@@ -205,13 +215,19 @@ def test_the_docker_images_are_those_of_the_tests():
     assert "FROM debian:12." in (INFRA / "docker" / "edge.Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("file", ["gateway.Dockerfile", "worker.Dockerfile"])
-def test_serving_images_are_built_from_the_wheel_without_pytorch(file):
-    text = (INFRA / "docker" / file).read_text()
+def test_the_serving_image_is_built_from_the_wheel_without_pytorch():
+    text = (INFRA / "docker" / "gateway.Dockerfile").read_text()
     assert "torch" not in text
     assert text.count("FROM ") == 2
     assert text.rindex("USER 10001:10001") < text.rindex("CMD")
-    assert (INFRA / "docker" / f"{file}.dockerignore").exists()
+    assert (INFRA / "docker" / "gateway.Dockerfile.dockerignore").exists()
+
+
+def test_the_serving_image_serves_by_itself_where_it_may_write():
+    text = (INFRA / "docker" / "gateway.Dockerfile").read_text()
+    settings_of_the_image = dict(re.findall(r"(OCR_[A-Z_]+)=(\S+)", text))
+    assert settings_of_the_image == {"OCR_HOST": "0.0.0.0", "OCR_DATA_DIR": "/var/lib/ocr"}
+    assert re.search(r"install -d -o ocr .* /var/lib/ocr$", text, re.MULTILINE)
 
 
 LEVELS = compose_file.chosen(

@@ -11,7 +11,8 @@ from botocore.awsrequest import AWSResponse
 
 from gateway.config import Settings
 from gateway.store.base import StoreError
-from gateway.store.s3 import S3Store, connect, is_aliyun
+from gateway.store.s3 import S3Store
+from gateway.store.s3_service import connect, is_aliyun
 
 FAR = 4_000_000_000
 ALIYUN = "https://oss-cn-hangzhou.aliyuncs.com"
