@@ -19,8 +19,9 @@ from gateway.identity import perceptual_hash
 from gateway.matching import Query, Verdict, use_one_thread, verify
 from gateway.matching.align import Alignment, align
 from gateway.matching.capture import model_capture
-from gateway.matching.compare import ink_ranges, line_scale, line_windows
+from gateway.matching.compare import ink_ranges, line_windows
 from gateway.matching.proof import Proof, make_proof
+from gateway.matching.residual import line_scale
 
 KIND, SEED = "invoice", 3
 _WIDTH = 1180

@@ -9,10 +9,11 @@ from PIL import Image, ImageDraw
 
 from gateway.matching.align import align
 from gateway.matching.capture import dot_response, high_pass, local_gain, local_range, model_capture, odd, robust_mix
-from gateway.matching.compare import compare, ink_ranges, line_windows, stroke_residual
+from gateway.matching.compare import compare, ink_ranges, line_windows
 from gateway.matching.paper import paper_of
 from gateway.matching.proof import make_proof
 from gateway.matching.query import Query
+from gateway.matching.residual import stroke_residual
 from gateway.matching.rules import rules_of
 from gateway.matching.surroundings import (
     INK_BEYOND,
