@@ -18,7 +18,7 @@ MOST_CHANGED = 1 / 3
 LEAST_SCORE = 0.5
 """A line that holds other text, read with less confidence, may not fit the box that the old text had."""
 
-LEAST_PRINT = ((1, 0.8), (2, 0.6), (3, 0.25))
+LEAST_PRINT = ((1, 0.85), (2, 0.6), (3, 0.25))
 """Characters and score from which something outside the lines is print. Folds, shadows and grain read as one or two
 characters, or as several with a score of .1 to .3; print of 8 pixels in a photograph as .25 and more, if at all."""
 STROKES = frozenset("1Il|丨/\\一二-—_=.,'`·。、丶")

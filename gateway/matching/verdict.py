@@ -84,8 +84,9 @@ SLANT = 2.5
 """The shorter side of a row of marks that can be read, relative to their size: others run slantwise."""
 LEAST_PRINT_HEIGHT = 4.0
 """Height of a row of marks in the page, pixels, below which nothing can be read."""
-ROOM = 0.4
-"""Around a row of marks that is read, relative to their size."""
+ROOM = 0.2
+"""Around a row of marks that is read, relative to their size: what detectors leave. With more, what stands beside it is
+read with it."""
 
 _KANA, _LAST_HALFWIDTH = "\u3041", "\uffdc"
 _FULLWIDTH, _LAST_FULLWIDTH = "\uff00", "\uff65"  # digits, letters and signs
