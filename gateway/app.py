@@ -9,7 +9,7 @@ import time
 from flask import Flask, Response, g, request
 
 from gateway.config import Settings, load_settings
-from gateway.http import account, authentication, health, jobs, ocr, page, problem, results
+from gateway.http import account, authentication, health, jobs, ocr, page, preview, problem, results
 from gateway.service import Service
 from gateway.wiring import Parts, assemble
 
@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             service, parts.jobs, settings.max_upload_bytes, settings.max_batch, settings.read_timeout
         )
     )
+    app.register_blueprint(preview.blueprint(service, settings.max_upload_bytes, settings.max_batch))
     tagged = settings.cdn_purge_url is not None and settings.cdn_purge_by == "tag"
     app.register_blueprint(results.blueprint(service, parts.metrics, settings.stale_if_error, tagged))
     app.register_blueprint(jobs.blueprint(parts.jobs))

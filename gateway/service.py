@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -30,7 +30,7 @@ from gateway.shadow import Shadow
 from gateway.singleflight import SingleFlight
 from gateway.store.base import StoreError
 from gateway.tenants import Tenant
-from gateway.thumbnail import thumbnail
+from gateway.thumbnail import preview, thumbnail
 from worker import memory
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Outcome:
 
 
 class Service:
-    """Recognise, look up, delete."""
+    """Recognise, look up, delete; draw a page that a browser cannot."""
 
     def __init__(
         self,
@@ -133,6 +133,14 @@ class Service:
         """WebP bytes of a result's thumbnail. Raises :class:`StoreUnavailable`."""
         return _certainly(lambda: self._archive.thumbnail(wanted))
 
+    def preview(self, upload: bytes, page: int) -> bytes:
+        """WebP of one page of ``upload``, counted from 1, upright and in the proportions in which it is read.
+
+        Nothing is looked up or stored. Raises a :class:`gateway.errors.Refusal`.
+        """
+        with self._admission():
+            return preview(decode(upload, self._limits, PageRange(page, page)).pages[0])
+
     def delete(self, wanted: str) -> None:
         """Remove a result, what was copied from it, and every trace at the edges, before returning.
 
@@ -149,17 +157,23 @@ class Service:
     def _admitted(
         self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress, asked_at: float
     ) -> Outcome:
-        if not self._admissions.acquire(blocking=False):
-            raise Overloaded("Too many images are being read; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
-        try:
+        with self._admission():
             outcome, shared = self._flights.run(
                 (wanted, options, mode),
                 lambda: self._decode_and_answer(wanted, upload, options, mode, progress, asked_at),
             )
+        return replace(outcome, collapsed=True) if shared else outcome
+
+    @contextmanager
+    def _admission(self) -> Iterator[None]:
+        """One of the places for uploads that are decoded. Raises :class:`Overloaded` when all are taken."""
+        if not self._admissions.acquire(blocking=False):
+            raise Overloaded("Too many images are being read; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        try:
+            yield
         finally:
             self._admissions.release()
             memory.release()
-        return replace(outcome, collapsed=True) if shared else outcome
 
     def _decode_and_answer(
         self, wanted: str, upload: bytes, options: Options, mode: MatchMode, progress: Progress, asked_at: float

@@ -14,7 +14,7 @@ from gateway.http.authentication import tenant_name
 from gateway.http.caching import cache_status, describe_batch, describe_outcome
 from gateway.http.problem import problem
 from gateway.http.representation import set_representation
-from gateway.http.uploads import Wishes, read_images, read_wishes
+from gateway.http.uploads import Wishes, read_image, read_images, read_wishes
 from gateway.jobs import Jobs
 from gateway.renderings import MEDIA_TYPES, answer, render
 from gateway.service import Outcome, Service, Word
@@ -30,10 +30,7 @@ def blueprint(
     routes = Blueprint("ocr", __name__)
 
     def one_upload() -> bytes:
-        images = read_images(request, max_upload_bytes, max_batch)
-        if len(images) > 1:
-            raise BadRequest("One image only at this address; send several to `POST /ocr`.")
-        return images[0]
+        return read_image(request, max_upload_bytes, max_batch)
 
     @routes.post("/ocr")
     def recognise() -> Response:

@@ -37,6 +37,7 @@ _MEDIA_TYPES = {
 _ENVELOPE_BYTES = 64 * 1024
 # A form may weigh this many images of the largest size, however many images it holds; the edge has the same bound.
 _FORM_IMAGES = 4
+_PAGE = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 _NAME = re.compile(r"[\w.-]{1,40}")
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+", re.ASCII)
 
@@ -61,11 +62,7 @@ class Wishes:
 
 def read_wishes(request: Request) -> Wishes:
     """The query parameters. Raises :class:`BadRequest` naming what is wrong or unknown."""
-    for name in request.args:
-        if name not in QUERY_NAMES:
-            raise BadRequest(f"`{name}` is not a query parameter here; there are {_listed(sorted(QUERY_NAMES))}.")
-        if len(request.args.getlist(name)) > 1:
-            raise BadRequest(f"`{name}` is given more than once.")
+    _check_names(request, QUERY_NAMES)
     match = _choice(request, "match", ("near", "exact", "none"), "near")
     layout = _choice(request, "layout", ("auto", "line"), "auto")
     pages = str(PageRange.parse(request.args["pages"])) if "pages" in request.args else ""
@@ -82,6 +79,23 @@ def read_wishes(request: Request) -> Wishes:
         _score(request.args.get("min_score", "0")),
         _choice(request, "format", FORMATS, _accepted(request)),
     )
+
+
+def read_page(request: Request) -> int:
+    """The query's ``page``, counted from 1, which it is without one. Raises :class:`BadRequest`."""
+    _check_names(request, frozenset({"page"}))
+    page = request.args.get("page", "1")
+    if not _PAGE.fullmatch(page):
+        raise BadRequest("`page` must be the number of one page, counted from 1.")
+    return int(page)
+
+
+def read_image(request: Request, max_bytes: int, max_images: int) -> bytes:
+    """Like :func:`read_images`, where one is wanted. Raises :class:`BadRequest` when there are more."""
+    images = read_images(request, max_bytes, max_images)
+    if len(images) > 1:
+        raise BadRequest("One image only at this address; send several to `POST /ocr`.")
+    return images[0]
 
 
 def read_images(request: Request, max_bytes: int, max_images: int) -> list[bytes]:
@@ -183,6 +197,14 @@ def _named(name: str) -> str:
 
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"An image may have {max_bytes} bytes at most; send a smaller one.")
+
+
+def _check_names(request: Request, known: frozenset[str]) -> None:
+    for name in request.args:
+        if name not in known:
+            raise BadRequest(f"`{name}` is not a query parameter here; there are {_listed(sorted(known))}.")
+        if len(request.args.getlist(name)) > 1:
+            raise BadRequest(f"`{name}` is given more than once.")
 
 
 def _choice(request: Request, name: str, allowed: tuple[str, ...], default: str) -> str:

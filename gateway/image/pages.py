@@ -74,7 +74,9 @@ def select_pages(page_count: int, limits: ImageLimits, pages: PageRange | None) 
     if pages is None:
         pages = PageRange(1, page_count)
     elif pages.last > page_count:
-        raise BadRequest(f"`pages`: the document has {page_count} page{'s' * (page_count > 1)}.")
+        raise BadRequest(
+            f"There is no page {pages.last}: the document has {page_count} page{'s' * (page_count > 1)}."
+        )
     if len(pages) > limits.max_pages:
         raise TooLarge(
             f"The document has {page_count} pages and at most {limits.max_pages} are read in one request. "

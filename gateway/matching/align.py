@@ -31,7 +31,8 @@ LEAST_AGREEMENT = 0.7
 """Share of the pieces of lines that must be found (NCC above ``PIECE_AGREES``). True copies show nearly all,
 other fillings of the same form 60 % at most."""
 STILL = 0.1
-"""Pixels of misplacement that are not worth correcting: a quarter of a pixel already doubles the residual of a copy."""
+"""Pixels of misplacement from which on no further round is worth its cost: a quarter of a pixel already doubles the
+residual of a copy."""
 OVERSAMPLING = 1.25
 """A query with more pixels than this per proof pixel is reduced to 1.1 before it is resampled."""
 
@@ -147,13 +148,18 @@ def refine_homography(
         # A page that bends agrees within a wide radius, and no more where the next round looks.
         agreement = max(agreement, agreement_of(matches))
         good = matches.scores > 0.55
-        if good.sum() < 10 or np.percentile(np.abs(matches.shifts[good]), 80) < STILL:
+        if good.sum() < 10:
             break
+        still = np.percentile(np.abs(matches.shifts[good]), 80) < STILL
+        if still and _is_whole(proof.shape, query.shape, homography):
+            break  # plain scaling is exact
         correction, inliers = cv2.findHomography(matches.centres[good], (matches.centres + matches.shifts)[good],
                                                  cv2.RANSAC, rounds.tolerance)
         if correction is None or int(inliers.sum()) < 8:
             break
         homography = homography @ correction
+        if still:
+            break
     assert matches is not None
     return homography, matches, agreement
 

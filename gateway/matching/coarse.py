@@ -7,19 +7,21 @@ on them, says which is better. All maps lead from proof pixels to the prepared q
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
 from gateway.matching.proof import Proof
-from gateway.matching.query import FEATURE_SIDE, Features, Query, orb_features, reduced
+from gateway.matching.query import FEATURE_SIDE, FEATURES, Features, Query, orb_features, reduced
 
 ASPECT_TOLERANCE = 0.02
 ENOUGH_CORRELATION = 0.85
 """From which a map is right to some pixels. Those of flat copies correlate by .9 and more."""
 LEAST_CORRELATION = 0.25
 LEAST_INLIERS = 12
+FEW_FEATURES = 600
+"""The strongest, which mostly say as much as all: matching takes time by the square of them."""
 
 _PROOF_THUMBNAIL = 320
 _SHADE = 31  # pixels of a thumbnail: wider than what is printed close together, narrower than a shadow
@@ -45,12 +47,7 @@ def coarse_alignment(proof: Proof, query: Query) -> np.ndarray:
 def _best_map(proof: Proof, query: Query) -> np.ndarray:
     thumbnail = _shadeless_thumbnail(proof.image)
     found = []
-    for candidates in (
-        scaled_turns(proof.image.shape, query.grey.shape),
-        known_maps(proof.image.shape, query),
-        outlined_turns(proof.image.shape, query),
-        by_features(proof, query),
-    ):
+    for candidates in _candidates(proof, query):
         found += [(_correlation(thumbnail, proof, query, homography), homography) for homography in candidates]
         if any(score >= ENOUGH_CORRELATION for score, _ in found):
             break
@@ -58,6 +55,17 @@ def _best_map(proof: Proof, query: Query) -> np.ndarray:
     if best is None or score < LEAST_CORRELATION:
         raise NotAligned("not-aligned")
     return best
+
+
+def _candidates(proof: Proof, query: Query) -> Iterator[Iterable[np.ndarray]]:
+    """Maps to choose among, the costlier ones later."""
+    yield scaled_turns(proof.image.shape, query.grey.shape)
+    yield known_maps(proof.image.shape, query)
+    yield outlined_turns(proof.image.shape, query)
+    side = min(_FEATURE_SIDE, max(proof.image.shape))
+    features = orb_features(proof.image, side)
+    for most in (FEW_FEATURES, FEATURES):
+        yield by_features(proof, features.strongest(most), query, side, most)
 
 
 def scaled_turns(proof_shape: tuple[int, ...], query_shape: tuple[int, ...]) -> Iterator[np.ndarray]:
@@ -98,13 +106,12 @@ def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:
     return matrix
 
 
-def by_features(proof: Proof, query: Query) -> Iterator[np.ndarray]:
-    """The first plausible map by features. Those of two pictures are alike only where a character is of
-    a like size in both: of a small proof the query is first seen as small, as if the page filled it."""
-    side = min(_FEATURE_SIDE, max(proof.image.shape))
-    features = orb_features(proof.image, side)
+def by_features(proof: Proof, features: Features, query: Query, side: int, most: int) -> Iterator[np.ndarray]:
+    """The first plausible map from ``features`` of the proof, found at a longest side of ``side`` pixels, to the
+    query's ``most``. Those of two pictures are alike only where a character is of a like size in both: of a small proof
+    the query is first seen as small, as if the page filled it."""
     for query_side in sorted({side * FEATURE_SIDE // _FEATURE_SIDE, FEATURE_SIDE}):
-        homography = homography_of_features(features, query.features(query_side))
+        homography = homography_of_features(features, query.features(query_side).strongest(most))
         if homography is not None and plausible(homography, proof.image.shape, query.grey.shape):
             yield homography
             return

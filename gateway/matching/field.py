@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from gateway.matching.pieces import PieceMatches
 
@@ -58,7 +59,7 @@ def displacement_field(matches: PieceMatches, shape: tuple[int, ...], reach: flo
 
     neighbours = _kernel(points, points, reach)
     np.fill_diagonal(neighbours, 0.0)
-    apart = np.sqrt((neighbours * _squared_distances(points, points)).sum(axis=1) / neighbours.sum(axis=1))
+    apart = np.sqrt((neighbours * cdist(points, points, "sqeuclidean")).sum(axis=1) / neighbours.sum(axis=1))
     tolerance = TOLERANCE + _TOLERANCE_APART * apart
     weights = confidence
     for _ in range(3):
@@ -104,13 +105,9 @@ def _robust_trend(basis: np.ndarray, shifts: np.ndarray, confidence: np.ndarray,
 
 def _kernel(a: np.ndarray, b: np.ndarray, reach: float) -> np.ndarray:
     """float64 (len(a), len(b)): Gaussian weights of the distances, over ``reach`` or as far as the nearest few are."""
-    squared = _squared_distances(a, b)
+    squared = cdist(a, b, "sqeuclidean")
     nearest = min(_NEAREST, len(b) - 1)
     return np.exp(-squared / (2 * np.maximum(reach * reach, np.partition(squared, nearest, axis=1)[:, [nearest]])))
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return ((a[:, None] - b[None]) ** 2).sum(-1)
 
 
 def _local_linear(
@@ -118,12 +115,16 @@ def _local_linear(
 ) -> np.ndarray:
     """float64 (len(at), 2): at each place, the value of a weighted linear fit of ``values`` (n, 2) around it, as far as
     these are ``known`` (n, 2)."""
-    offset = (points[None] - at[:, None]) / reach
-    basis = np.concatenate([np.ones((*offset.shape[:2], 1)), offset], axis=-1)
+    (x, y), (at_x, at_y) = ((places - points.mean(axis=0)).T / reach for places in (points, at))
     fitted = []
     for axis in (0, 1):
-        weighted = (weights * known[:, axis])[..., None] * basis
-        normal = np.matmul(weighted.transpose(0, 2, 1), basis) + _RIDGE
-        right = np.matmul(weighted.transpose(0, 2, 1), values[:, [axis]])
-        fitted.append(np.linalg.solve(normal, right)[:, 0])
+        value = values[:, axis]
+        # Moments about one origin for all places, then moved to each.
+        moments = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y, value, x * value, y * value], axis=1)
+        n, sx, sy, sxx, sxy, syy, sv, sxv, syv = ((weights * known[:, axis]) @ moments).T
+        sxx, sxy, syy = (sxx - at_x * (2 * sx - at_x * n), sxy - at_x * sy - at_y * (sx - at_x * n),
+                         syy - at_y * (2 * sy - at_y * n))
+        sx, sy, sxv, syv = sx - at_x * n, sy - at_y * n, sxv - at_x * sv, syv - at_y * sv
+        normal = np.stack([n, sx, sy, sx, sxx, sxy, sy, sxy, syy], axis=1).reshape(-1, 3, 3) + _RIDGE
+        fitted.append(np.linalg.solve(normal, np.stack([sv, sxv, syv], axis=1)[..., None])[:, 0])
     return np.concatenate(fitted, axis=1)

@@ -37,12 +37,13 @@ def rows_of_marks(strokes: np.ndarray, line_height: float, least: int) -> list[R
     told from them are one row. ``line_height``: pixels."""
     mask = strokes.astype(np.uint8)
     x, y, width, height = cv2.boundingRect(mask)  # mostly there is nothing, or little
-    if max(width, height) < LEAST_MARK * line_height:
+    least_side = LEAST_MARK * line_height
+    if max(width, height) < least_side or cv2.countNonZero(mask) < least * least_side:
         return []
     inked = np.ascontiguousarray(mask[y:y + height, x:x + width])
     _, _, facts, centres = cv2.connectedComponentsWithStats(inked)
     sizes = np.maximum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
-    marks = (sizes > LEAST_MARK * line_height) & (sizes < MOST_MARK * line_height)
+    marks = (sizes > least_side) & (sizes < MOST_MARK * line_height)
     marks[0] = False
     if marks.sum() < least:
         return []

@@ -82,7 +82,7 @@ def strip_depths(seen: np.ndarray, expected: np.ndarray, line_height: float) -> 
     if further > len(seen) // 2:
         return np.zeros(_POINTS)
     light = _ratio(*(cv2.blur(np.ascontiguousarray(image[:further]), (3, 3)) for image in (seen, expected)))
-    share = light[:deepest] / np.median(light[deepest:], axis=0)
+    share = light[:deepest] / np.median(light[deepest::4], axis=0)
     depths = np.cumprod((share < TABLE) | (share > 1 / TABLE), axis=0).sum(axis=0)
     depths[depths == deepest] = 0  # a band of the page, or a shadow
     length = np.ones((1, odd(_SHORTEST * line_height)), np.uint8)

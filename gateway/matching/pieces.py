@@ -142,7 +142,6 @@ def _match(
     proof: np.ndarray, seen: np.ndarray, rectangles: np.ndarray, radius: tuple[int, int], farther: tuple[int, int]
 ) -> PieceMatches:
     centres, found = [], []
-    proof, seen = proof.astype(np.float32), seen.astype(np.float32)  # OpenCV correlates floats twice as fast as bytes
     for rectangle in rectangles.tolist():
         x0, y0, x1, y1 = rectangle
         if _range(proof[y0:y1, x0:x1]) < _LEAST_RANGE:
@@ -160,12 +159,13 @@ def _match(
 def _match_piece(
     proof: np.ndarray, seen: np.ndarray, rectangle: list[int], radius: tuple[int, int]
 ) -> tuple[float, float, float]:
-    """The shift of one piece of float32 images and its score. ``radius``: pixels to either side and up and down."""
+    """The shift of one piece and its score. ``radius``: pixels to either side and up and down."""
     x0, y0, x1, y1 = rectangle
     height, width = proof.shape
     left, top = max(0, x0 - radius[0]), max(0, y0 - radius[1])
     window = seen[top:min(height, y1 + radius[1]), left:min(width, x1 + radius[0])]
-    response = cv2.matchTemplate(window, proof[y0:y1, x0:x1], cv2.TM_CCOEFF_NORMED)
+    # OpenCV correlates floats twice as fast as bytes.
+    response = cv2.matchTemplate(np.float32(window), np.float32(proof[y0:y1, x0:x1]), cv2.TM_CCOEFF_NORMED)
     _, score, _, (mx, my) = cv2.minMaxLoc(response)
     # Where the window is constant the correlation is 0/0, which OpenCV calls 1.
     if _range(window) < _LEAST_RANGE or not np.isfinite(score):

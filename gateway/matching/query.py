@@ -20,10 +20,15 @@ FEATURES = 1500
 
 
 class Features(NamedTuple):
-    """``points``: float32 (n, 2) in pixels of the image; ``descriptors``: uint8 (n, 32), or ``None`` without any."""
+    """``points``: float32 (n, 2) in pixels of the image; ``descriptors``: uint8 (n, 32), or ``None`` without any. The
+    strongest come first."""
 
     points: np.ndarray
     descriptors: np.ndarray | None
+
+    def strongest(self, most: int) -> Features:
+        """At most ``most`` of them."""
+        return Features(self.points[:most], None if self.descriptors is None else self.descriptors[:most])
 
 
 class Query:
@@ -71,8 +76,9 @@ def orb_features(grey: np.ndarray, side: int) -> Features:
     image = reduced(grey, scale) if scale < 1 else grey
     detector = cv2.ORB_create(FEATURES, 1.2, 6, edgeThreshold=15, patchSize=31, fastThreshold=10)
     keys, descriptors = detector.detectAndCompute(image, None)
+    order = np.argsort([-key.response for key in keys], kind="stable")
     points = (np.float32([key.pt for key in keys]).reshape(-1, 2) + 0.5) / scale - 0.5
-    return Features(points, descriptors)
+    return Features(points[order], None if descriptors is None else descriptors[order])
 
 
 def reduced(image: np.ndarray, scale: float) -> np.ndarray:

@@ -144,7 +144,7 @@ class Desk:
     def _console(self, message: Any) -> None:
         # Chromium notes each refusal of the API as an error; whether they are right is for the tests to say.
         refused = message.text.startswith("Failed to load resource") and (
-            RESULT_ADDRESS.search(message.location["url"]) or "/ocr" in message.location["url"]
+            RESULT_ADDRESS.search(message.location["url"]) or re.search("/ocr|/preview", message.location["url"])
         )
         if message.type in ("error", "warning") and not refused:
             self.complaints.append(message.text)
@@ -194,7 +194,11 @@ class Desk:
         return self.page.locator(".line .text").all_inner_texts()
 
     def uploads(self) -> list[Request]:
-        return [request for request in self.requests if request.method == "POST"]
+        return [request for request in self.requests if request.method == "POST" and "/ocr" in request.url]
+
+    def drawings(self) -> list[str]:
+        """The pages that the gateway was asked to draw."""
+        return [request.url.partition("/preview")[2] for request in self.requests if "/preview" in request.url]
 
     def look_ups(self) -> list[Request]:
         return [request for request in self.requests if RESULT_ADDRESS.search(request.url)]

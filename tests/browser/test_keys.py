@@ -78,16 +78,22 @@ def test_with_the_key_every_waiting_document_is_read_and_then_found_by_its_own_i
     assert KEY not in "".join(request.url for request in page.asked)
 
 
-def test_a_thumbnail_is_shown_where_the_file_itself_cannot_be(page, drawn):
-    page.locator("#files").set_input_files([drawn("On a TIFF").file("page.tiff")])
+def test_a_page_is_drawn_and_a_thumbnail_fetched_with_the_key(page, drawn):
+    file = drawn("On a TIFF").file("page.tiff")
+    picture = page.locator(".sheet:not(.busy) img[src^=blob]")
+    page.locator("#files").set_input_files([file])
     page.locator("#api-key").wait_for()
     give(page, KEY)
     page.locator('.card[data-state="done"]').wait_for()
-    page.wait_for_function(
-        "() => { const image = document.querySelector('.sheet img'); return image?.naturalWidth > 0; }"
-    )
-    assert page.locator(".sheet img").get_attribute("src").startswith("blob:")
-    assert page.locator(".sheet img").evaluate("image => image.naturalWidth") <= 320
+    picture.wait_for()
+    page.wait_for_function("() => document.querySelector('.sheet img').naturalWidth === 900")
+
+    page.reload()
+    page.locator("#files").set_input_files([file])
+    page.locator('.card[data-state="done"]').wait_for()
+    page.locator("#draw").wait_for()
+    picture.wait_for()
+    page.wait_for_function("() => document.querySelector('.sheet img').naturalWidth === 320")
 
 
 def test_the_key_is_gone_with_the_tab(page, browser, keyed):

@@ -9,23 +9,7 @@ from itertools import pairwise
 import pytest
 from PIL import Image
 
-
-def area(box) -> float:
-    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
-
-
-def fits(ink, box) -> bool:
-    """The box holds nearly all of the ink, and not much else; both ``(x1, y1, x2, y2)``."""
-    shared = area((max(ink[0], box[0]), max(ink[1], box[1]), min(ink[2], box[2]), min(ink[3], box[3])))
-    return shared > 0.85 * area(ink) and shared > 0.3 * area(box)
-
-
-def assert_boxes_cover(drawn, boxes) -> None:
-    """Every drawn line has its box where its ink is."""
-    width, height = drawn.image.size
-    assert len(boxes) == len(drawn.lines)
-    for _, (x1, y1, x2, y2) in drawn.lines:
-        assert any(fits((x1 / width, y1 / height, x2 / width, y2 / height), box) for box in boxes)
+from tests.browser.checks import assert_boxes_cover
 
 
 def test_a_dropped_picture_gets_its_lines_with_boxes_where_the_text_is(desk, drawn):
@@ -164,32 +148,6 @@ def test_boxes_fit_a_picture_that_its_exif_mark_turns(desk, drawn, orientation):
     opened = desk()
     opened.choose(type(page)(transposed, page.lines).file("turned.jpg", quality=92, exif=exif))
     opened.settled()
-    assert_boxes_cover(page, opened.boxes())
-
-
-def test_what_the_browser_cannot_show_is_shown_by_its_thumbnail_page_by_page(desk, drawn):
-    first, second = drawn("Front page 100"), drawn("Back page 200")
-    opened = desk()
-    opened.choose(first.file("two.tiff", save_all=True, append_images=[second.image]))
-    opened.settled()
-    opened.page.locator(".note").filter(has_text="small picture").wait_for()
-    opened.page.locator(".sheet img").evaluate("picture => picture.decode()")
-    assert opened.page.locator(".sheet img").get_attribute("src").endswith("/thumbnail.webp")
-    assert_boxes_cover(first, opened.boxes())
-    assert opened.page.locator(".page-mark").all_inner_texts() == ["Page 1", "Page 2"]
-
-    opened.page.locator(".line").nth(1).click()
-    assert opened.page.locator(".pages > span").inner_text() == "2 / 2"
-    assert opened.page.locator(".overlay text").all_text_contents() == [second.lines[0][0]]
-
-
-def test_a_pdf_is_shown_by_its_thumbnail(desk, drawn):
-    page = drawn("Portable document 300")
-    opened = desk()
-    opened.choose(page.file("letter.pdf", resolution=200))
-    opened.settled()
-    opened.page.locator(".note").filter(has_text="small picture").wait_for()
-    opened.page.locator(".sheet img").evaluate("picture => picture.decode()")
     assert_boxes_cover(page, opened.boxes())
 
 

@@ -32,6 +32,7 @@ def typed(url: str, tmp_path: Path):
     for name in ("invoice.jpg", "other.jpg"):
         with Image.open(io.BytesIO(INVOICE.png())) as image:
             image.convert("RGB").save(tmp_path / name, quality=95)
+            image.convert("RGB").save(tmp_path / "invoice.pdf", resolution=144)
 
     def run(file: str, heading: str, language: str) -> str:
         section = (ROOT / file).read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
@@ -61,3 +62,9 @@ def test_python_gets_the_fields(typed):
 
 def test_the_client_is_used_as_its_page_says(typed):
     assert INVOICE.number in typed("docs/clients.md", "Python", "python")
+
+
+def test_curl_gets_a_page_as_a_picture(typed, tmp_path):
+    typed("docs/images.md", "A page as a picture", "sh")
+    with Image.open(tmp_path / "page.webp") as page:
+        assert page.width / page.height == pytest.approx(INVOICE.image.width / INVOICE.image.height, rel=0.01)

@@ -53,6 +53,18 @@ export async function thumbnail(record, signal) {
   }
 }
 
+/** A page of a file, counted from 1, drawn by the gateway as a blob: address; null when it does not. */
+export async function drawPage(file, page, signal) {
+  const headers = { "Content-Type": "application/octet-stream", ...credentials() };
+  try {
+    const response = await fetch(`/preview?page=${page}`, { method: "POST", signal, credentials: "omit", headers, body: file });
+    return response.ok ? URL.createObjectURL(await response.blob()) : null;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return null;
+  }
+}
+
 /** The stored answer for an id, or null when there is none. */
 export async function lookUp(id, signal) {
   const started = performance.now();

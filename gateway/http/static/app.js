@@ -16,7 +16,14 @@ const documents = new Documents(changed);
 let current = null;
 let pointed = null, chosen = null;
 
-const picture = new Picture($("picture"), { pointed: point, chosen: (index) => choose(index, "picture") });
+const picture = new Picture($("picture"), {
+  pointed: point,
+  chosen: (index) => choose(index, "picture"),
+  sent: (entry) => {
+    entry.sent = true;
+    renderDesk();
+  },
+});
 const result = new Result($("result"), {
   actions: {
     copyAll: async (entry, button) => said(button, copyWords(await copy(asText([entry])))),
@@ -112,6 +119,7 @@ function open(entry) {
 
 function removeEntry(entry) {
   const at = documents.entries.indexOf(entry);
+  picture.forget(entry);
   documents.remove(entry);
   if (!documents.entries.includes(current)) current = documents.entries[Math.min(at, documents.entries.length - 1)] ?? null;
   renderList();

@@ -141,6 +141,10 @@ export const ENGLISH = {
   onlyThumbnail: "This browser cannot show the file itself: this is the small picture kept with the result.",
   onlyLayout: "There is no picture of this page here: the lines are shown at their places.",
   noPreview: "This browser cannot show this file. It is read all the same.",
+  drawing: "The server is drawing the page…",
+  notDrawn: "The server could not draw this page.",
+  draw: "Send the file to see it large",
+  drawHelp: "The server draws the page and keeps nothing of it.",
 
   problem_400: "The request was not understood",
   problem_400_detail: "The file may be empty, or the pages asked for are not in it.",
@@ -319,6 +323,10 @@ export const CHINESE = {
   onlyThumbnail: "浏览器无法直接显示此文件，这是随结果保存的缩略图。",
   onlyLayout: "这里没有此页的图片，文字按其在页面上的位置显示。",
   noPreview: "浏览器无法显示此文件，但不影响识别。",
+  drawing: "服务器正在绘制此页…",
+  notDrawn: "服务器未能绘制此页。",
+  draw: "上传文件，查看大图",
+  drawHelp: "服务器只绘制页面，不保留任何内容。",
 
   problem_400: "请求有误",
   problem_400_detail: "文件可能为空，或者没有所填的页码。",

@@ -14,9 +14,12 @@ export class Documents {
     this.changed = changed;
   }
 
-  /** Adds files; each entry `{name, file, url, state, fresh, pages, …}` starts as soon as there is room. */
+  /**
+   * Adds files; each entry `{name, file, url, state, fresh, pages, sent, …}` starts as soon as there is room. `sent`
+   * tells whether the file itself has left this device.
+   */
   add(files, { fresh }) {
-    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, pages: "", state: "waiting" }));
+    const added = files.map((file) => ({ name: file.name, file, url: URL.createObjectURL(file), fresh, pages: "", sent: false, state: "waiting" }));
     this.entries.push(...added);
     for (const entry of added) this.#queue(entry);
     this.#next();
@@ -121,6 +124,7 @@ export class Documents {
     this.#become(entry, "sending");
     const onSent = (fraction) => {
       entry.fraction = fraction;
+      entry.sent ||= fraction === 1;
       if (fraction < 1) this.changed(entry);
       else if (entry.state === "sending") this.#become(entry, "reading");
     };

@@ -5,9 +5,10 @@ import { duration, moment, t, tOrNull } from "./words.js";
 const ANSWERED_FROM_CACHE = new Set(["HIT", "STALE", "UPDATING", "REVALIDATED"]);
 
 /** `{word, tone, sentence}`: the header's own word, `hit`, `partial` or `miss`, and what it means here. */
-export function outcome({ answer, record, fresh }) {
+export function outcome({ answer, record, fresh, sent }) {
   const { word, uploaded } = answer;
   if (!uploaded) {
+    if (sent) return { word: word || "HIT", tone: "hit", sentence: t("knownOther") };
     const elsewhere = word !== "" && !ANSWERED_FROM_CACHE.has(word);
     return { word: word || "HIT", tone: "hit", sentence: t(elsewhere ? "knownEdgeMiss" : "knownDevice") };
   }

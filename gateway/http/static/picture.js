@@ -1,18 +1,26 @@
 // The picture of a document with its lines' boxes: page by page, zoomable.
 
+import { boxesOf } from "./boxes.js";
 import { fill, h, icon, ICONS, s, scrollBehavior } from "./dom.js";
+import { Drawings } from "./drawings.js";
 import { number, t } from "./words.js";
 
 const STEPS = [1, 1.25, 1.5, 2, 3, 4, 6, 8];
 const NARROW = 0.55; // A page that would fill less than this part of the frame's width starts enlarged.
 
 export class Picture {
-  /** `pointed(index|null)` and `chosen(index)` tell which line's box the pointer is on or was clicked. */
-  constructor(root, { pointed, chosen }) {
+  /**
+   * `pointed(index|null)` and `chosen(index)` tell which line's box the pointer is on or was clicked, `sent(entry)` that
+   * its file may go to the gateway, which is to draw it.
+   */
+  constructor(root, { pointed, chosen, sent }) {
     this.root = root;
     this.pointed = pointed;
     this.chosen = chosen;
+    this.sent = sent;
+    this.drawings = new Drawings((drawing) => drawing === this.drawing && this.#redraw());
     this.zoom = 1;
+    this.marked = { pointed: null, chosen: null };
     this.showBoxes = true;
     this.entry = null;
     this.image = h("img", { draggable: "false", decoding: "async" });
@@ -35,9 +43,13 @@ export class Picture {
       this.page = this.#firstPage();
       this.broken = new Set();
       this.zoom = null;
-      this.#drawPage();
     }
-    this.words();
+    this.#redraw();
+  }
+
+  /** Forgets what was drawn of an entry. */
+  forget(entry) {
+    this.drawings.forgetAll(entry);
   }
 
   /** The parts that are words, after a change of language too. */
@@ -47,17 +59,42 @@ export class Picture {
     this.image.alt = t("pictureOf", { name });
     this.viewport.setAttribute("aria-label", t("viewport"));
     this.tools.setAttribute("aria-label", t("tools"));
-    const none = this.entry.state === "failed" ? "" : t("noPreview");
-    const note = { thumbnail: t("onlyThumbnail"), layout: t("onlyLayout"), none }[this.source] ?? "";
-    this.note.hidden = note === "";
-    this.note.textContent = note;
     this.tools.hidden = this.viewport.hidden = this.source === "none";
-    this.root.hidden = this.source === "none" && note === "";
+    this.#drawNote();
+    this.root.hidden = this.source === "none" && this.note.hidden;
     this.#drawTools();
+  }
+
+  // What is shown instead of the page, and how to come by the page itself.
+  #drawNote() {
+    const drawing = this.drawing?.state === "drawing";
+    const none = this.entry.state === "failed" ? "" : t("noPreview");
+    const instead = { thumbnail: t("onlyThumbnail"), layout: t("onlyLayout"), none }[this.source] ?? "";
+    const failed = this.drawing?.state === "failed" && this.record;
+    const words = drawing ? t("drawing") : failed ? t("notDrawn") : instead;
+    const ask = this.record && words !== "" && !drawing &&
+      h("button", { type: "button", class: "plain", id: "draw", title: t("drawHelp"), onclick: () => this.#ask() }, t(this.entry.sent ? "retry" : "draw"));
+    this.note.hidden = words === "";
+    this.note.classList.toggle("busy", drawing);
+    this.sheet.classList.toggle("busy", drawing);
+    this.viewport.setAttribute("aria-busy", String(drawing));
+    fill(this.note, words, ask);
+  }
+
+  #ask() {
+    if (this.drawing) this.drawings.forget(this.drawing);
+    this.viewport.focus(); // The button goes.
+    this.sent(this.entry);
   }
 
   /** Marks the line that is pointed at (or null) and the chosen one. */
   mark(pointed, chosen) {
+    this.marked = { pointed, chosen };
+    this.#drawMarks();
+  }
+
+  #drawMarks() {
+    const { pointed, chosen } = this.marked;
     for (const box of this.overlay.querySelectorAll(".box")) {
       box.classList.toggle("pointed", Number(box.dataset.line) === pointed);
       box.classList.toggle("chosen", Number(box.dataset.line) === chosen);
@@ -87,22 +124,31 @@ export class Picture {
     if (page === this.page) return;
     this.page = page;
     this.zoom = null;
+    this.#redraw();
+  }
+
+  #redraw() {
     this.#drawPage();
     this.words();
   }
 
-  // Of the pages that were read; the file's own first one before that.
+  // Of the pages that were read or are to be read.
   #firstPage() {
-    return this.record?.image.page_sizes[0].page ?? 1;
+    return this.record?.image.page_sizes[0].page ?? (Number.parseInt(this.entry.pages, 10) || 1);
   }
 
-  // The file itself where the browser shows it upright as the gateway saw it, then the kept thumbnail, then the lines
-  // alone. Only the first page that was read has a picture.
+  // The file itself where the browser shows it upright as the gateway saw it, then the page as the gateway draws it, then
+  // the kept thumbnail, which is of the first page that was read, then the lines alone. A file that never had to leave
+  // this device does so for its picture's sake only when it is told to.
   #drawPage() {
+    const { entry, page } = this;
+    const file = page === 1 && !this.broken.has("file");
+    this.drawing = !file && entry.sent && entry.state !== "failed" ? this.drawings.of(entry, page) : null;
     const candidates = [];
-    if (this.page === 1) candidates.push(["file", this.entry.url]);
-    if (this.page === this.#firstPage() && this.entry.thumbnail) candidates.push(["thumbnail", this.entry.thumbnail]);
-    const [source, address] = candidates.find(([name]) => !this.broken.has(name)) ?? [this.record ? "layout" : "none"];
+    if (file) candidates.push(["file", entry.url]);
+    if (this.drawing?.state === "drawn") candidates.push(["drawing", this.drawing.url]);
+    if (page === this.#firstPage() && !this.broken.has("thumbnail") && entry.thumbnail) candidates.push(["thumbnail", entry.thumbnail]);
+    const [source, address] = candidates[0] ?? [this.record ? "layout" : "none"];
     this.source = source;
     this.image.hidden = address === undefined;
     if (address === undefined) this.image.removeAttribute("src");
@@ -121,16 +167,9 @@ export class Picture {
   #drawBoxes() {
     const [width, height] = this.#size();
     this.overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    const lines = this.record?.lines ?? [];
-    const onPage = [...lines.entries()].filter(([, line]) => line.page === this.page);
-    fill(this.overlay, onPage.flatMap(([index, line]) => {
-      const box = s("polygon", {
-        class: this.isLow(line) ? "box low" : "box",
-        points: line.box.map((corner) => corner.join(",")).join(" "),
-        "data-line": index,
-      });
-      return this.source === "layout" ? [box, layoutText(line)] : [box];
-    }));
+    const written = this.source === "layout";
+    fill(this.overlay, this.record ? boxesOf(this.record, this.page, { isLow: this.isLow, written }) : []);
+    this.#drawMarks();
     this.sheet.classList.toggle("blank", this.source === "layout");
     this.sheet.classList.toggle("bare", !this.showBoxes && this.source !== "layout");
   }
@@ -145,9 +184,9 @@ export class Picture {
   }
 
   #pictureFailed() {
-    this.broken.add(this.source);
-    this.#drawPage();
-    this.words();
+    if (this.source === "drawing") this.drawing.state = "failed";
+    else this.broken.add(this.source);
+    this.#redraw();
   }
 
   // --- zoom -------------------------------------------------------------------------------
@@ -263,17 +302,4 @@ export class Picture {
       window.addEventListener("pointerup", stop);
     });
   }
-}
-
-function layoutText(line) {
-  const [topLeft, topRight, , bottomLeft] = line.box;
-  const length = Math.hypot(topRight[0] - topLeft[0], topRight[1] - topLeft[1]);
-  const height = Math.hypot(bottomLeft[0] - topLeft[0], bottomLeft[1] - topLeft[1]);
-  const angle = (Math.atan2(topRight[1] - topLeft[1], topRight[0] - topLeft[0]) * 180) / Math.PI;
-  const text = s("text", {
-    x: 0, y: 0, "font-size": 0.75 * height, textLength: length, lengthAdjust: "spacingAndGlyphs",
-    transform: `translate(${bottomLeft[0]} ${bottomLeft[1]}) rotate(${angle}) translate(0 ${-0.2 * height})`,
-  });
-  text.textContent = line.text;
-  return text;
 }

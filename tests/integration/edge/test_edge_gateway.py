@@ -95,6 +95,21 @@ def test_every_look_up_of_the_gateway_is_stored_by_the_edge(whole, upload, where
         assert [(reply.status, reply.word) for reply in replies] == [(200, "MISS"), (200, "HIT")], clothes
 
 
+def test_a_page_is_drawn_through_the_edge_and_kept_nowhere(whole):
+    pages = [Image.new("RGB", size, "white") for size in ((300, 200), (200, 300))]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "PDF", save_all=True, append_images=pages[1:])
+    for number, upright in ((1, False), (2, True)):
+        reply = whole.get(f"/preview?page={number}", "POST", {"Content-Type": "application/pdf"}, buffer.getvalue())
+        assert (reply.status, reply.headers["content-type"]) == (200, "image/webp")
+        assert reply.headers["cache-control"] == "no-store"
+        width, height = Image.open(io.BytesIO(reply.body)).size
+        assert (height > width) == upright
+    refused = whole.get("/preview?page=3", "POST", {"Content-Type": "application/pdf"}, buffer.getvalue())
+    assert json.loads(refused.body)["detail"].startswith("There is no page 3")
+    assert whole.get(f"/results/{hashlib.sha256(buffer.getvalue()).hexdigest()}").status == 404
+
+
 def test_the_pages_files_come_from_the_edge_as_they_were_compressed(whole):
     page = whole.get("/", headers={"Accept-Encoding": "identity"})
     assert page.headers["cache-control"] == "no-cache"

@@ -282,6 +282,18 @@ def test_clients_behind_a_trusted_proxy_are_told_apart(start_edge, origin, answe
     assert statuses == [200, 200, 200, 200, 429]
 
 
+def test_pages_to_be_drawn_are_counted_like_uploads_and_never_kept(start_edge, origin, answer):
+    edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="2")
+    origin.answers["/preview"] = answer(200, {"Cache-Control": "public, max-age=9", "Content-Type": "image/webp"}, b"p")
+    replies = [edge.get("/preview?page=2", "POST", body=b"document") for _ in range(6)]
+    assert [reply.status for reply in replies[:3]] == [200, 200, 200]
+    assert replies[-1].status == 429
+    passed = origin.seen("/preview?page=2")
+    assert len(passed) == sum(reply.status == 200 for reply in replies), "each was drawn for itself"
+    assert {seen.body for seen in passed} == {b"document"}
+    assert {line["path"] for line in edge.log() if line["method"] == "POST"} == {"/preview"}
+
+
 def test_deletions_are_counted_like_uploads(start_edge, origin, answer):
     edge = start_edge(f"127.0.0.1:{origin.port}", OCR_EDGE_UPLOAD_RATE="1", OCR_EDGE_UPLOAD_BURST="2")
     paths = [f"/results/{number:064x}" for number in range(6)]

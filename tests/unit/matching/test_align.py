@@ -29,7 +29,7 @@ from gateway.matching.pieces import (
     pieces_of_rules,
 )
 from gateway.matching.proof import make_proof
-from gateway.matching.query import Features, Query
+from gateway.matching.query import Features, Query, orb_features
 
 
 def _perspective(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,6 +183,15 @@ def test_too_few_features_give_no_map():
     few = Features(np.zeros((3, 2), np.float32), np.zeros((3, 32), np.uint8))
     assert homography_of_features(few, few) is None
     assert homography_of_features(Features(np.zeros((0, 2), np.float32), None), few) is None
+
+
+def test_a_few_strong_features_lead_to_the_same_place(proof):
+    features = orb_features(proof.image, 600)
+    image = cv2.GaussianBlur(proof.image, (0, 0), 1)
+    few, all_ = (homography_of_features(features.strongest(most), orb_features(image, 600).strongest(most))
+                 for most in (300, 1500))
+    assert len(features.strongest(300).points) == 300 < len(features.points)
+    assert np.abs(_corners(few, image.shape) - _corners(all_, image.shape)).max() < 3
 
 
 def test_lines_are_cut_into_pieces(proof):
