@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.places import free_ports
-from tests.servers import response_of
+from tests.servers import response_of, wait_until_closed
 
 ROOT = Path(__file__).resolve().parents[1]
 RENDER = ROOT / "infra" / "nginx" / "render.py"
@@ -66,7 +66,18 @@ class Edge:
             connection.sendall(request)
             response = http.client.HTTPResponse(connection, method=method)
             response.begin()
-            return _reply(response)
+            reply = _reply(response)
+            wait_until_closed(connection)
+            return reply
+
+    def wait_until_filed(self, entry: str) -> None:
+        """Wait for an answer that is on its way into the cache, as a deletion does.
+
+        For who asked otherwise than by :meth:`get` or :meth:`send`, through another edge say. ``entry``: an id, its
+        rendering, its coding.
+        """
+        with response_of(self.admin_port, "HEAD", f"/stored/{entry}") as response:
+            assert response.status in (200, 204)
 
     def processes(self, title: bytes) -> list[Path]:
         """The ``/proc`` folders of nginx's children with ``title`` in their command line."""

@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -208,20 +209,29 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 def response_of(
     port: int, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> Iterator[http.client.HTTPResponse]:
-    """The response to one request at a loopback port; on leaving, the server has closed the connection.
-
-    nginx files what it caches after it has sent the last byte and before it closes: who asks again then finds it.
-    """
+    """The response to one request at a loopback port; on leaving, the server has closed the connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, body=body, headers=(headers or {}) | {"Connection": "close"})
         with connection.sock.dup() as until_closed:
             yield connection.getresponse()
-            with contextlib.suppress(OSError):
-                while until_closed.recv(65536):
-                    pass
+            wait_until_closed(until_closed)
     finally:
         connection.close()
+
+
+def wait_until_closed(connection: socket.socket) -> None:
+    """Wait until the server has closed a connection that nothing more is asked on.
+
+    nginx sends the last byte of an answer, files the answer, and closes: who asks again then finds it. Who asks in
+    between waits half a second for the cache's lock; or asks the gateway as well, because nginx looks for the entry and
+    for the lock in two steps (``ngx_http_file_cache_open``).
+    """
+    with contextlib.suppress(OSError):  # nobody there any more
+        connection.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(ConnectionError):
+        while connection.recv(65536):
+            pass
 
 
 def _start_redis(port: int, folder: Path, options: tuple[str, ...]) -> Process:

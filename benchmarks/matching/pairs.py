@@ -14,6 +14,7 @@ _LOOK_ALIKE = ("天夭", "士土", "日曰", "未末", "人入", "己已", "千�
 _PARTNERS = {a: pair.replace(a, "") for pair in _LOOK_ALIKE for a in pair}
 _LETTERS = dict(zip("01258", "OlZSB", strict=True))
 _DIGIT_PARTNERS = dict(zip("0123456789", ("68", "74", "7", "8", "1", "6", "508", "1", "30", "08"), strict=True))
+_LEAST_CONTRAST = 24  # grey levels
 FIRST_UNKNOWN = 1_000_000
 """Fillings from this number on are in no index."""
 
@@ -147,8 +148,9 @@ def removed(document: Document, rng: random.Random, order: Order) -> Changed | N
 
 
 def added(document: Document, rng: random.Random, order: Order) -> Changed | None:
-    """A line of four digits where there was none."""
-    model = rng.choice(document.runs)
+    """A line of four digits where there was none, in the type of a line whose ink shows on the paper: that of a table's
+    head is as white as the paper is."""
+    model = rng.choice([run for run in document.runs if _contrast(document, run) >= _LEAST_CONTRAST])
     text, size = words.digits(rng, 4), min(22, model.size)
     width = int(font(model.face, model.weight, size).getlength(text)) + 12
     for _ in range(200):
@@ -260,4 +262,9 @@ def changed(document: Document, change: str, number: int, seed: int) -> Changed 
 
 def _prominence(document: Document, run: Run) -> float:
     """The height of a line's type times the contrast of its ink."""
-    return run.size * sum(abs(a - b) for a, b in zip(run.ink, document.paper, strict=True))
+    return run.size * _contrast(document, run)
+
+
+def _contrast(document: Document, run: Run) -> float:
+    """Grey levels between a line's ink and the page's paper."""
+    return sum(abs(a - b) for a, b in zip(run.ink, document.paper, strict=True)) / 3

@@ -34,7 +34,8 @@ def test_an_empty_edge_answers_what_its_log_shows_after_warming(edge, origin, li
     assert "4 results asked for" in capsys.readouterr().out
     assert all(seen.method == "GET" for seen in origin.seen(known[0])), "nginx fetches the whole"
     for each in known:
-        for coding in ("gzip", "identity"):
+        for coding, entry in (("gzip", f"{each}.gz"), ("identity", each)):
+            edge.wait_until_filed(entry)
             reply = edge.get(f"/results/{each}", headers={"Accept-Encoding": coding})
             assert (reply.status, reply.word) == (200, "HIT")
     assert edge.get(f"/results/{gone}").status == 404

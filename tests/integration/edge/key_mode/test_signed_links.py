@@ -135,6 +135,7 @@ def test_two_levels_both_check_links_and_both_keep_the_answer(
     origin.answers[address] = kept(b"the text")
     query = link()
     assert [shielded.get(f"{address}?{query}").word for _ in range(2)] == ["MISS", "HIT"]
+    keyed.wait_until_filed(f"acme/{result_id}")
     assert keyed.get(f"{address}?{query}").word == "HIT"
     assert len(origin.seen(result_id)) == 1
     assert_refused(shielded.get(address))
