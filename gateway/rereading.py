@@ -21,8 +21,8 @@ LEAST_SCORE = 0.5
 LEAST_PRINT = ((1, 0.85), (2, 0.6), (3, 0.25))
 """Characters and score from which something outside the lines is print. Folds, shadows and grain read as one or two
 characters, or as several with a score of .1 to .3; print of 8 pixels in a photograph as .25 and more, if at all."""
-STROKES = frozenset("1Il|丨/\\一二-—_=.,'`·。、丶")
-"""Characters that a fold, a rule's end or a speck reads as; one alone is no print, however sure."""
+STROKES = frozenset("1Il|丨/\\一二-—_=.,'`·。、丶+TLFHJ十丁卜工")
+"""Characters that a fold, a speck, or the ends and crossings of rules read as; one alone is no print, however sure."""
 
 
 @dataclass(frozen=True, slots=True)
