@@ -388,7 +388,7 @@ def test_too_many_pages_are_refused_with_the_way_out(upload: bytes) -> None:
 
 @pytest.mark.parametrize("upload", [three_pages(), pdf([b"/MediaBox[0 0 9 9]"] * 3), valid("PNG"), valid("HEIC")])
 def test_a_page_beyond_the_document_is_a_bad_request(upload: bytes, limits: ImageLimits) -> None:
-    with pytest.raises(errors.BadRequest, match="There is no page 4: the document has [13] page"):
+    with pytest.raises(errors.BadRequest, match=r"There is no page 4: the document has [13] page"):
         decode(upload, limits, PageRange(3, 4))
 
 
