@@ -46,7 +46,9 @@ class Thresholds:
     """A line's limit is at most this share of what a decimal point of its size leaves in this capture, without and with
     ideographs. A point that becomes a comma leaves .58 of that and more, a short stroke of an ideograph .46."""
     least_visible_limit: float = 0.08
-    """A line whose limit would come out below this is too blurred: noise alone exceeds it."""
+    least_visible_ideograph_limit: float = 0.12
+    """A line whose limit from what can be seen would come out below this, without and with ideographs, is too blurred:
+    noise alone exceeds it. In small pale print 未 and 末 leave less than the proof's codec does."""
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
     least_query_height: float = 7.0
@@ -200,11 +202,13 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
 class Limits(NamedTuple):
     """Stroke residuals, float32 (n,) each. ``same``: what a line may have to be the same, from the page's own noise.
     ``strict``: what it may have to be reused on a page that is another document. ``visible``: what the smallest change
-    would exceed; neither of the others is above it. ``height``: pixels that its ink must measure in the query."""
+    would exceed; neither of the others is above it. ``least_visible``: what ``visible`` must reach. ``height``: pixels
+    that its ink must measure in the query."""
 
     same: np.ndarray
     strict: np.ndarray
     visible: np.ndarray
+    least_visible: np.ndarray
     height: np.ndarray
 
 
@@ -221,7 +225,8 @@ def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds:
     same = np.minimum(np.where(ideographs, tight, plain), visible)
     strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
     height = np.where(ideographs, thresholds.least_query_ideograph_height, thresholds.least_query_height)
-    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, height)))
+    seen = np.where(ideographs, thresholds.least_visible_ideograph_limit, thresholds.least_visible_limit)
+    return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, seen, height)))
 
 
 def altered_lines(residual: np.ndarray, limit: float, thresholds: Thresholds) -> np.ndarray:
@@ -263,7 +268,7 @@ def line_doubts(
         "line-differs": ~(comparison.residual <= limits.same),
         "too-small": ~((heights >= thresholds.least_height) & (heights * page_scale >= limits.height)),
         "too-pale": ~(comparison.contrast >= thresholds.least_contrast),
-        "too-blurred": ~(limits.visible >= thresholds.least_visible_limit),
+        "too-blurred": ~(limits.visible >= limits.least_visible),
     }
 
 
