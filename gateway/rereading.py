@@ -60,8 +60,9 @@ def settle(
     for numbers, places in ((sorted(doubtful), suspects), (sorted({*wary} - {*doubtful}), ())):
         if numbers or places:
             found = read([lines[number].box for number in numbers] + [*places])
-            readings.update(zip(numbers, found, strict=False))
-            if any(is_print(reading) for reading in found[len(numbers):]):
+            readings.update(zip(numbers, found[:len(numbers)], strict=True))
+            # Strictly: a place that was not read is not one without print.
+            if any(is_print(reading) for _, reading in zip(places, found[len(numbers):], strict=True)):
                 return None
         changed = [number for number, reading in readings.items() if reading.text != lines[number].text]
         other = {*changed} - {*alike}

@@ -85,6 +85,12 @@ def test_marks_outside_the_lines_that_are_no_print_leave_the_record_as_it_is():
     assert (settled_texts(settled), settled.reread, settled.changed, asked) == ([*KNOWN], 0, 0, [[MARKS]])
 
 
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_reader_that_leaves_a_place_out_has_not_found_it_empty(answered):
+    with pytest.raises(ValueError):
+        settle(page(*KNOWN), [3], [3], [], [MARKS], [], lambda boxes: [LineReading(KNOWN[3], 0.9)] * answered)
+
+
 @pytest.mark.parametrize("changed", [[], [3]])
 def test_print_outside_the_lines_is_text_that_the_record_does_not_know(changed):
     def read(boxes):
