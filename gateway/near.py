@@ -4,13 +4,14 @@ enough."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gateway.archive import Archive
-from gateway.identity import hamming, options_suffix, perceptual_hash
+from gateway.identity import hamming, options_suffix
 from gateway.matching import DEFAULT_THRESHOLDS, Query, Thresholds, Verdict, fingerprint, in_frame_of, verify
 from gateway.matching.canonical import as_filling_of
 from gateway.matching.index import Nominee, parse_entry_key
@@ -26,6 +27,9 @@ from worker.types import Box
 NOMINEES = 3
 FEW_DOUBTS = 3
 """Lines and places that are read in about the time that one comparison takes."""
+MOST_MISSING = 1 / 3
+"""Of the lines that a page was seen to show, the largest share that its own record may lack: as many may have changed
+for a ``PARTIAL``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,15 @@ class NearMatcher:
         # One more than can be verified tells whether there is a choice to be made better.
         waiting = self._nominator.nominate(task.look, NOMINEES + 1)
         crowded, verified = len(waiting) > NOMINEES, set[str]()
+        shown = Counter[str]()
         while waiting and len(verified) < NOMINEES:
             nominee = waiting.pop(0)
             if nominee.id in verified or options_suffix(nominee.id) != task.options.suffix():
                 continue
-            found, proof = self._archive.find(nominee.id), self._archive.proof(nominee.id)
-            if found is None or not found.record.was_read_with(task.options.digest()):
+            found = self._archive.find(nominee.id)
+            if found is None or not found.record.was_read_with(task.options.digest()) or _lacks(found.record, shown):
                 continue
+            proof = self._archive.proof(nominee.id)
             if proof is None or not proof.is_of([line.box for line in found.record.lines]):
                 continue
             verified.add(nominee.id)
@@ -110,16 +116,25 @@ class NearMatcher:
             verdict = verify(proof, query, [line.text for line in found.record.lines], self._thresholds)
             self._metrics.verified(verdict.kind, verdict.reasons, time.thread_time() - started)
             yield found.record, verdict
+            agreeing = self._agreeing(verdict)
+            if len(agreeing) >= (1 - MOST_MISSING) * len(found.record.lines):
+                shown |= Counter(found.record.lines[number].text for number in agreeing)
+            if len(agreeing) == len(found.record.lines):
+                crowded = False  # it is this one, with something added, and no other filling of the form
             if not crowded or len(verified) == NOMINEES:
                 continue
             if verdict.kind == "different" and "not-aligned" not in verdict.reasons:
                 crowded = False
                 waiting = self._second_look(found.record, proof, query) + waiting
 
+    def _agreeing(self, verdict: Verdict) -> list[int]:
+        """The lines of a record that the page shows, whatever else it shows."""
+        return np.flatnonzero(verdict.residuals <= self._thresholds.alike_limit).tolist()
+
     def _second_look(self, sibling: Record, proof: Proof, query: Query) -> list[Nominee]:
         """Who else it may be, when ``sibling``, whose ``proof`` this is, seems to be another filling of its form."""
         page = in_frame_of(proof, query)
-        look = fingerprint(page, perceptual_hash(page)) if page is not None else None
+        look = fingerprint(page, sibling.image.phash) if page is not None else None
         entry = parse_entry_key(sibling.index_key)
         if look is None or entry is None:
             return []
@@ -132,7 +147,7 @@ class NearMatcher:
             doubt.verdict.wary,
             doubt.verdict.altered,
             [_box(corners) for corners in doubt.verdict.suspects.tolist()],
-            np.flatnonzero(doubt.verdict.residuals <= self._thresholds.alike_limit).tolist(),
+            self._agreeing(doubt.verdict),
             lambda boxes: self._readings.reread(task, boxes),
         )
         if settled is None:
@@ -140,6 +155,12 @@ class NearMatcher:
             return None
         self._metrics.reread("changed" if settled.changed else "confirmed", settled.reread, settled.changed)
         return NearMatch(doubt.source, _match(task, doubt.source, settled.reread, settled.changed), settled.lines)
+
+
+def _lacks(record: Record, shown: Counter[str]) -> bool:
+    """Whether too many lines that a page shows are not in ``record`` for it to be of that page."""
+    missing = shown - Counter(line.text for line in record.lines)
+    return missing.total() > MOST_MISSING * shown.total()
 
 
 def _match(task: ReadingTask, source: Record, reread_lines: int = 0, changed_lines: int = 0) -> Match:

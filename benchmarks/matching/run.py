@@ -25,6 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import gateway.matching
+import gateway.near
+import gateway.rereading
 from benchmarks.matching.captures import CAPTURES
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import faces, missing_fonts
@@ -142,6 +144,7 @@ def _fingerprint_of_sources() -> str:
 def _sources() -> Iterator[Path]:
     for folder in (Path(gateway.matching.__file__).parent, Path(__file__).parent):
         yield from folder.rglob("*.py")
+    yield from (Path(module.__file__) for module in (gateway.near, gateway.rereading))
 
 
 def _say(text: str) -> None:

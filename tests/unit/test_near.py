@@ -253,6 +253,13 @@ def from_aside(texts: tuple[str, ...]) -> bytes:
     return buffer.getvalue()
 
 
+def stamped(texts: tuple[str, ...]) -> bytes:
+    """The page with a ring beside its lines."""
+    page = draw_page(texts).page.copy()
+    cv2.circle(page, (470, 202), 16, (200, 30, 30), 3)
+    return Drawing(page, ()).encoded()
+
+
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway that knows several fillings of one form."""
@@ -284,6 +291,22 @@ class TestAmongFillingsOfOneForm:
     def test_a_second_look_compares_no_more_of_them(self, crowded, compared):
         assert crowded.service.recognise(upload(crowded, filling(8)), PLAIN).word == "MISS"
         assert len(compared) == gateway_near.NOMINEES
+
+    def test_a_known_page_with_something_added_is_not_compared_with_the_others(self, crowded, compared):
+        assert crowded.service.recognise(stamped(filling(3)), PLAIN).word == "MISS"
+        assert len(compared) == 1
+
+    def test_a_known_page_with_something_added_is_compared_with_what_has_all_its_lines(self, gateway, compared):
+        """Whichever of the two is compared first."""
+        longer = (*filling(3)[:7], "paid on 2024-05-03")
+        for texts in (filling(3)[:7], longer):
+            gateway.service.recognise(gateway.reader.knows(draw_page(texts)).encoded(), PLAIN)
+        for texts in (filling(3)[:7], longer):
+            outcome = gateway.service.recognise(draw_page(texts).encoded("JPEG", quality=90), PLAIN)
+            assert (outcome.word, texts_of(outcome)) == ("HIT", texts)
+        compared.clear()
+        assert gateway.service.recognise(stamped(filling(3)[:7]), PLAIN).word == "MISS"
+        assert len(compared) == 2
 
     def test_so_few_that_all_are_compared_need_no_second_look(self, gateway, compared, monkeypatch):
         looked = []
