@@ -46,9 +46,10 @@ class Thresholds:
     """A line's limit is at most this share of what a decimal point of its size leaves in this capture, without and with
     ideographs. A point that becomes a comma leaves .58 of that and more, a short stroke of an ideograph .46."""
     least_visible_limit: float = 0.08
-    least_visible_ideograph_limit: float = 0.12
-    """A line whose limit from what can be seen would come out below this, without and with ideographs, is too blurred:
-    noise alone exceeds it. In small pale print 未 and 末 leave less than the proof's codec does."""
+    """A line whose limit from what can be seen would come out below this is too blurred: noise alone exceeds it."""
+    least_visible_ideograph_ink: float = 0.065
+    """The same for that limit times the line's contrast, with ideographs: noise is as strong in pale print as in dark.
+    In small pale print 未 and 末 leave less than the proof's codec does; digits leave four times as much."""
     least_height: float = 10.0
     """Height of a line's ink in the proof, pixels, below which its characters cannot be told apart."""
     least_query_height: float = 7.0
@@ -225,7 +226,8 @@ def line_limits(comparison: Comparison, texts: Sequence[str] | None, thresholds:
     same = np.minimum(np.where(ideographs, tight, plain), visible)
     strict = np.minimum(same, np.where(ideographs, thresholds.wary_ideograph_limit, thresholds.wary_limit))
     height = np.where(ideographs, thresholds.least_query_ideograph_height, thresholds.least_query_height)
-    seen = np.where(ideographs, thresholds.least_visible_ideograph_limit, thresholds.least_visible_limit)
+    pale = thresholds.least_visible_ideograph_ink / np.maximum(comparison.contrast, thresholds.least_contrast)
+    seen = np.maximum(thresholds.least_visible_limit, np.where(ideographs, pale, 0))
     return Limits(*(limits.astype(np.float32) for limits in (same, strict, visible, seen, height)))
 
 

@@ -212,3 +212,11 @@ def test_what_one_stroke_tells_apart_is_read_again_in_poor_pictures(kind, seed, 
     verdict = verify(make_proof(render(document), line_boxes(document)), picture, document.texts)
     differing = {row for row, texts in enumerate(zip(document.texts, other.texts, strict=True)) if len(set(texts)) > 1}
     assert verdict.kind == "different" or differing <= set(verdict.doubtful)
+
+
+@pytest.mark.parametrize("capture", ["unchanged", "jpeg 70"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "article"])  # it has pale footnotes
+def test_nothing_is_read_again_in_a_good_copy(kind: str, capture: str) -> None:
+    document = KINDS[kind](2)
+    picture = CAPTURES[capture](Layout.of(document), generator(kind, 2, capture))(render(document))
+    assert verify(make_proof(render(document), line_boxes(document)), picture, document.texts).kind == "same"
