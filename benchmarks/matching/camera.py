@@ -109,6 +109,19 @@ class Exposure:
         picture += 0.6 * (picture - cv2.GaussianBlur(picture, (0, 0), 1.5))
         return np.clip(picture, 0, 255).astype(np.uint8)
 
+    def places(self, quads: np.ndarray) -> np.ndarray:
+        """float32 (n, 4, 2): where upright boxes of the sheet (its pixels, (n, 4, 2)) lie in the picture."""
+        found = []
+        for (left, top), (right, bottom) in zip(quads.min(axis=1), quads.max(axis=1), strict=True):
+            shown = (self.map_x >= left) & (self.map_x <= right) & (self.map_y >= top) & (self.map_y <= bottom)
+            found.append(_upright_first(cv2.boxPoints(cv2.minAreaRect(np.argwhere(shown)[:, ::-1].astype(np.float32)))))
+        return np.float32(found).reshape(-1, 4, 2)
+
+
+def _upright_first(corners: np.ndarray) -> np.ndarray:
+    """``corners`` (4, 2) of a nearly upright rectangle, clockwise from its top left."""
+    return np.roll(corners, -int(corners.sum(axis=1).argmin()), axis=0)
+
 
 def _tiled(tile: np.ndarray, frame: Size) -> np.ndarray:
     """A picture of ``frame`` pixels made of ``tile``: sensor noise has no structure that could be seen repeating."""

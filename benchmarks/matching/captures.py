@@ -149,13 +149,35 @@ def _screenshot(colour: tuple[int, int, int]) -> Capture:
     return prepare
 
 
-def _photo(long_side: int, bend: camera.Bend | None = None, shadow: bool = False) -> Capture:
-    def prepare(layout: Layout, rng: np.random.Generator) -> Apply:
-        exposure = camera.Exposure.of((layout.width, layout.height), long_side, rng, bend, shadow)
-        return lambda page: encoded(exposure.take(page), "JPEG", 85)
+@dataclass(frozen=True)
+class Photograph:
+    """A capture by :mod:`benchmarks.matching.camera`. ``long_side``: of the picture, pixels."""
 
-    return prepare
+    long_side: int
+    bend: camera.Bend | None = None
+    shadow: bool = False
 
+    def exposure(self, layout: Layout, rng: np.random.Generator) -> camera.Exposure:
+        """The camera, ready for sheets of this layout."""
+        return camera.Exposure.of((layout.width, layout.height), self.long_side, rng, self.bend, self.shadow)
+
+    def __call__(self, layout: Layout, rng: np.random.Generator) -> Apply:
+        exposure = self.exposure(layout, rng)
+        return lambda page: developed(exposure, page)
+
+
+def developed(exposure: camera.Exposure, page: Page) -> Page:
+    """The picture of ``page`` as a phone stores it."""
+    return encoded(exposure.take(page), "JPEG", 85)
+
+
+PHOTOGRAPHS = {
+    "photo 2400": Photograph(2400),
+    "photo 1280": Photograph(1280),
+    "photo shadow": Photograph(1920, shadow=True),
+    "curled": Photograph(1920, camera.curl),
+    "creased": Photograph(1920, camera.creases),
+}
 
 CAPTURES: dict[str, Capture] = {
     "unchanged": lambda layout, rng: lambda page: page,
@@ -191,11 +213,7 @@ CAPTURES: dict[str, Capture] = {
     "crop 1": _crop(0.01),
     "crop 3": _crop(0.03),
     "crop 5": _crop(0.05),
-    "photo 2400": _photo(2400),
-    "photo 1280": _photo(1280),
-    "photo shadow": _photo(1920, shadow=True),
-    "curled": _photo(1920, camera.curl),
-    "creased": _photo(1920, camera.creases),
+    **PHOTOGRAPHS,
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from benchmarks.matching.captures import PHOTOGRAPHS, Layout, developed, generator
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, line_boxes, render
 from gateway.archive import Found
@@ -30,12 +31,14 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One stored document: the ``seed``-th filling of its ``kind``. ``look``: ``None`` when it nominates nothing."""
+    """One stored document: the ``seed``-th filling of its ``kind``. ``look``: ``None`` when it nominates nothing.
+    ``known_as``: the photograph that it was stored from, empty for the page itself."""
 
     kind: str
     seed: int
     proof: bytes
     look: Fingerprint | None
+    known_as: str = ""
 
     @property
     def id(self) -> str:
@@ -47,19 +50,26 @@ def original_id(kind: str, seed: int) -> str:
     return hashlib.sha256(f"{kind} {seed}".encode()).hexdigest()
 
 
-def store(name: tuple[str, int]) -> Original:
+def store(name: tuple[str, int], known_as: str = "") -> Original:
     """Draw the filling ``name`` = (kind, seed) and keep what a reading of it would keep."""
-    kind, seed = name
+    page, boxes = picture_of(*name, known_as)
+    return Original(*name, encode_proof(page, boxes), fingerprint(page, perceptual_hash(page)), known_as)
+
+
+def picture_of(kind: str, seed: int, known_as: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """What was stored of a document: uint8 RGB (h, w, 3), and float32 (n, 4, 2), where its lines are."""
     document = KINDS[kind](seed)
-    page = render(document)
-    return Original(kind, seed, encode_proof(page, line_boxes(document)), fingerprint(page, perceptual_hash(page)))
+    if not known_as:
+        return render(document), line_boxes(document)
+    exposure = PHOTOGRAPHS[known_as].exposure(Layout.of(document), generator(kind, seed, f"known as {known_as}"))
+    return developed(exposure, render(document)), exposure.places(line_boxes(document))
 
 
 class Library:
     """The originals by id, in the shape of the gateway's archive and nominator.
 
-    A record's lines lie where they were drawn and hold what ``reader`` makes of them there; without a reader, what was
-    drawn. They are read when they are first asked for.
+    A record's lines lie where they are to be seen and hold what ``reader`` makes of them there; without a reader, what
+    was drawn. They are read when they are first asked for.
     """
 
     def __init__(self, originals: Iterable[Original], reader: Reader | None = None) -> None:
@@ -77,6 +87,11 @@ class Library:
     def document(self, id: str) -> Document:
         """The layout of an original."""
         return KINDS[self._originals[id].kind](self._originals[id].seed)
+
+    def picture(self, id: str) -> np.ndarray:
+        """What an original was stored from: uint8 RGB (h, w, 3)."""
+        original = self._originals[id]
+        return picture_of(original.kind, original.seed, original.known_as)[0]
 
     def nominate(self, look: Fingerprint, limit: int) -> list[Nominee]:
         """As :meth:`gateway.nomination.Nominator.nominate`."""
@@ -100,19 +115,19 @@ class Library:
         return sizes
 
     def _read(self, id: str) -> Record:
-        document, look = self.document(id), self._originals[id].look
-        page = render(document)
-        boxes: list[Box] = [tuple((float(x), float(y)) for x, y in quad) for quad in line_boxes(document)]
+        original = self._originals[id]
+        page, quads = picture_of(original.kind, original.seed, original.known_as)
+        boxes: list[Box] = [tuple((float(x), float(y)) for x, y in quad) for quad in quads]
         readings = self._reader.read_lines(page, boxes) if self._reader else []
-        texts = [reading.text for reading in readings] or document.texts
+        texts = [reading.text for reading in readings] or self.document(id).texts
         return Record(
             id=id,
             lines=tuple(PageLine(text, 1.0, box) for text, box in zip(texts, boxes, strict=True)),
-            image=ImageFacts(document.width, document.height, id, perceptual_hash(page)),
+            image=ImageFacts(page.shape[1], page.shape[0], id, perceptual_hash(page)),
             match=Match("none", id),
             engine=EngineFacts("crnn", ""),
             processing_time_ms=0.0,
             created_at=0.0,
             expires_at=_NEVER,
-            index_key=entry_key(id, look, _NEVER) if look is not None else "",
+            index_key=entry_key(id, original.look, _NEVER) if original.look is not None else "",
         )

@@ -87,7 +87,7 @@ def measure(job: Job) -> list[dict]:
     """All checks of one document, as plain values."""
     document = KINDS[job.kind](job.seed)
     page = render(document)
-    rivals = Rivals(page)
+    rivals = Rivals(_decider.library.picture(original_id(job.kind, job.seed)))
     layout = Layout.of(document)
     pages: dict[tuple[str, int], tuple[Document, str, np.ndarray] | None] = {(COPY, 0): (document, "", page)}
     checks = []

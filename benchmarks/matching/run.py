@@ -1,6 +1,7 @@
 """Measure the matcher on drawn documents, beside pHash, PDQ and SSIM: hits, false hits, lines read again, cost.
 
     python -m benchmarks.matching.run [--quick | --full] [--seed N] [--jobs N] [--out FILE] [--plot FILE]
+    python -m benchmarks.matching.run --known-as "photo 2400" --captures "photo 2400" "photo 1280" creased
     python -m benchmarks.matching.run --only "invoice 3 / x 0.5 / digit 0"
 
 Nine kinds of documents in 36 fillings each are known; their copies, and documents that differ from one of them in one
@@ -21,13 +22,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import gateway.matching
 import gateway.near
 import gateway.rereading
-from benchmarks.matching.captures import CAPTURES
+from benchmarks.matching.captures import CAPTURES, PHOTOGRAPHS
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import faces, missing_fonts
 from benchmarks.matching.library import Library, Original
@@ -83,16 +85,16 @@ def main() -> int:
     else:
         work = jobs(size, arguments.seed, kinds, arguments.captures or list(CAPTURES),
                     arguments.changes or [COPY, *CHANGES])
-    settings = repr((size, arguments.seed, work, _fingerprint_of_sources()))
+    settings = repr((size, arguments.seed, work, arguments.known_as, _fingerprint_of_sources()))
     journal = Journal(arguments.out, hashlib.sha256(settings.encode()).hexdigest())
     with tempfile.TemporaryDirectory() as folder:
         originals = Path(folder) / "originals"
-        _store_all(known, originals, arguments.jobs)
+        _store_all(known, arguments.known_as, originals, arguments.jobs)
         library = Library(pickle.loads(originals.read_bytes()))
         _measure_all(work, originals, journal, arguments.jobs, not arguments.no_reader)
     checks = [Check(**check) for job in work for check in journal.done[job.name]]
     print(f"{len(library)} known documents of {len(kinds)} kinds, {len(checks)} checks, seed {arguments.seed}; "
-          f"faces: {', '.join(faces())}\n")
+          f"faces: {', '.join(faces())}; known as: {arguments.known_as or 'drawn'}\n")
     print(tables(checks, library.proof_bytes()))
     if arguments.plot:
         from benchmarks.matching.plot import draw
@@ -101,10 +103,10 @@ def main() -> int:
     return 1 if faulty(checks) else 0
 
 
-def _store_all(known: Sequence[tuple[str, int]], path: Path, processes: int) -> None:
+def _store_all(known: Sequence[tuple[str, int]], known_as: str, path: Path, processes: int) -> None:
     """Draw and fingerprint the known documents into ``path``."""
     with ProcessPoolExecutor(processes, get_context("spawn"), prepare_process) as pool:
-        originals: list[Original] = list(pool.map(store, known, chunksize=8))
+        originals: list[Original] = list(pool.map(partial(store, known_as=known_as), known, chunksize=8))
     path.write_bytes(pickle.dumps(originals))
     _say(f"{len(originals)} documents drawn")
 
@@ -165,6 +167,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS))
     parser.add_argument("--captures", nargs="+", choices=list(CAPTURES))
     parser.add_argument("--changes", nargs="+", choices=[COPY, *CHANGES], help="'' stands for true copies")
+    parser.add_argument("--known-as", choices=list(PHOTOGRAPHS), default="",
+                        help="documents are known from such a photograph, not from the page itself")
     parser.add_argument("--no-reader", action="store_true", help="lines in doubt are a miss: nothing is read again")
     return parser.parse_args()
 

@@ -59,15 +59,20 @@ class Query:
     def outline(self) -> np.ndarray | None:
         """float32 (4, 2): the corners of a page that lies on something else, clockwise from the top left; ``None``
         when there is none to be seen."""
-        scale = min(1.0, OUTLINE_SIDE / max(self.grey.shape))
-        quad = page_quad(reduced(self.grey, scale) if scale < 1 else self.grey)
-        return None if quad is None else ((quad + 0.5) / scale - 0.5).astype(np.float32)
+        return outline_of(self.grey)
 
     @cached_property
     def thumbnail(self) -> np.ndarray:
         """uint8 grey, its longest side at most :data:`THUMBNAIL_SIDE`."""
         scale = THUMBNAIL_SIDE / max(self.grey.shape)
         return reduced(self.grey, scale) if scale < 1 else self.grey
+
+
+def outline_of(grey: np.ndarray) -> np.ndarray | None:
+    """float32 (4, 2): :attr:`Query.outline` of ``grey`` (uint8 (h, w))."""
+    scale = min(1.0, OUTLINE_SIDE / max(grey.shape))
+    quad = page_quad(reduced(grey, scale) if scale < 1 else grey)
+    return None if quad is None else ((quad + 0.5) / scale - 0.5).astype(np.float32)
 
 
 def orb_features(grey: np.ndarray, side: int) -> Features:

@@ -17,7 +17,7 @@ from gateway.matching.align import Alignment, align
 from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
 from gateway.matching.marks import Row
-from gateway.matching.paper import paper_of
+from gateway.matching.paper import Paper, paper_of, photographed_sheet, shown_on
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame, rows_around
@@ -154,7 +154,22 @@ def _verify(proof: Proof, page: np.ndarray | Query, texts: Sequence[str] | None,
         return Verdict("different", reasons=("inconsistent-record",))
     query = page if isinstance(page, Query) else Query(page)
     alignment = align(proof, query)
-    paper = paper_of(proof, alignment)
+    verdict = _verdict(proof, query, alignment, paper_of(proof, alignment), texts, thresholds)
+    if verdict.kind == "same" or (sheet := photographed_sheet(proof, alignment)) is None:
+        return verdict
+    # Another picture of the sheet shows something else around it, and the picture itself, sent again, the same.
+    alone = shown_on(sheet, alignment, float(np.median(proof.text_heights)))
+    return min(verdict, _verdict(proof, query, alone, sheet, texts, thresholds), key=_doubts)
+
+
+def _doubts(verdict: Verdict) -> float:
+    """How many boxes must be read before the page is known to be the document."""
+    return float("inf") if verdict.kind == "different" else len(verdict.doubtful) + len(verdict.suspects)
+
+
+def _verdict(
+    proof: Proof, query: Query, alignment: Alignment, paper: Paper, texts: Sequence[str] | None, thresholds: Thresholds
+) -> Verdict:
     comparison = compare(proof, alignment, paper)
     if comparison is None:
         return Verdict("different", reasons=("no-ink",))
