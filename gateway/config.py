@@ -289,7 +289,7 @@ class Settings(BaseSettings):
         try:
             if self.lexicon_file.stat().st_size > MOST_LEXICON_BYTES:
                 raise ValueError(f"it has more than {MOST_LEXICON_BYTES} bytes")
-            return lexicon_words(self.lexicon_file.read_text("utf-8").splitlines())
+            return lexicon_words(self.lexicon_file.read_text("utf-8-sig").splitlines())
         except UnicodeDecodeError:
             reason = "it is not UTF-8"
         except ValueError as error:

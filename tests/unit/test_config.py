@@ -131,3 +131,9 @@ def test_the_lexicon_file_is_checked_at_start_and_is_part_of_the_readers_revisio
         file.write_bytes(contents)
         with pytest.raises(SettingsError, match="OCR_LEXICON_FILE"):
             load_settings()
+
+
+def test_a_lexicon_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_bytes("发票\r\nPX-100\r\n".encode("utf-8-sig"))
+    assert load_settings(lexicon_file=file).lexicon_words() == ("PX-100", "发票")
