@@ -6,6 +6,7 @@ One object, validated once at start. All mistakes are reported together, each na
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from worker.constraints import lexicon_words, parse_charset
 ENV_PREFIX = "OCR_"
 WEEK_SECONDS = 7 * 24 * 3600
 MOST_LEXICON_BYTES = 2**20
+DATA_FOLDER = Path("data")
 
 
 def _split(value: object) -> object:
@@ -29,18 +31,25 @@ def _split(value: object) -> object:
     return value
 
 
-def _are_web_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    for address in addresses:
+def _names_a_host(address: str, *schemes: str) -> bool:
+    """Whether it is a URL of one of ``schemes`` with a host, and a port that there can be or none."""
+    try:
         parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("an address begins with http:// or https:// and names a host")
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # whose message may quote a piece of a password
+        return False
+
+
+def _are_web_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_names_a_host(address, "http", "https") for address in addresses):
+        raise ValueError("an address begins with http:// or https:// and names a host")
     return addresses
 
 
 def _is_redis_address(address: SecretStr | None) -> SecretStr | None:
     if address is not None:
-        parts = urlsplit(address.get_secret_value())
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        url = address.get_secret_value()
+        if not _names_a_host(url, "redis", "rediss") or not re.fullmatch(r"/?|/\d+", urlsplit(url).path):
             raise ValueError("a Redis address is redis://host:port/db, or rediss:// for TLS")
     return address
 
@@ -59,8 +68,13 @@ def _are_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _unset_when_empty(value: object) -> object:
-    """An empty variable is one that compose passes on unset; as a path it would be the current folder."""
+    """An empty variable is one that compose passes on unset; as a path it would be the current folder, and as a key
+    one that opens nothing."""
     return None if value == "" else value
+
+
+def _data_when_empty(value: object) -> object:
+    return DATA_FOLDER if value == "" else value
 
 
 def _is_charset(text: str) -> str:
@@ -69,6 +83,7 @@ def _is_charset(text: str) -> str:
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_unset_when_empty)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_unset_when_empty)]
 WebAddresses = Annotated[CommaSeparated, AfterValidator(_are_web_addresses)]
 
 
@@ -172,7 +187,9 @@ class Settings(BaseSettings):
     )
 
     # --- stores ---------------------------------------------------------------------------
-    data_dir: Path = Field(Path("data"), description="Folder of the embedded store.")
+    data_dir: Annotated[Path, BeforeValidator(_data_when_empty)] = Field(
+        DATA_FOLDER, description="Folder of the embedded store."
+    )
     redis_url: Annotated[SecretStr | None, AfterValidator(_is_redis_address)] = Field(
         None,
         description="`redis://` or `rediss://` URL of the hot tier; unset: no Redis.",
@@ -188,8 +205,8 @@ class Settings(BaseSettings):
         None, description="Endpoint URL of an S3-compatible service; unset: AWS."
     )
     s3_region: str = Field("us-east-1", description="Region to sign for.")
-    s3_access_key: SecretStr | None = Field(None, description="Access key id; unset: the SDK's own chain.")
-    s3_secret_key: SecretStr | None = Field(None, description="Secret access key.")
+    s3_access_key: OptionalSecret = Field(None, description="Access key id; unset: the SDK's own chain.")
+    s3_secret_key: OptionalSecret = Field(None, description="Secret access key.")
     s3_prefix: str = Field("ocr/", description="Prefix of every object's key.")
     s3_addressing: Literal["auto", "path", "virtual"] = Field(
         "auto",
@@ -253,7 +270,7 @@ class Settings(BaseSettings):
         None,
         description="Where a CDN in front takes purges: JSON by POST, in Cloudflare's shape; deletions wait for it.",
     )
-    cdn_purge_token: SecretStr | None = Field(None, description="Bearer token for that address.")
+    cdn_purge_token: OptionalSecret = Field(None, description="Bearer token for that address.")
     cdn_purge_by: Literal["url", "tag"] = Field(
         "url", description="Purge by `url`, or by `tag`: answers then carry `Cache-Tag` and `Surrogate-Key`."
     )
@@ -272,7 +289,7 @@ class Settings(BaseSettings):
         try:
             if self.lexicon_file.stat().st_size > MOST_LEXICON_BYTES:
                 raise ValueError(f"it has more than {MOST_LEXICON_BYTES} bytes")
-            return lexicon_words(self.lexicon_file.read_text("utf-8").splitlines())
+            return lexicon_words(self.lexicon_file.read_text("utf-8-sig").splitlines())
         except UnicodeDecodeError:
             reason = "it is not UTF-8"
         except ValueError as error:

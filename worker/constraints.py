@@ -134,7 +134,7 @@ class Constraints:
     def may_change(self, reading: LineReading) -> bool:
         """Whether a line's reading might be another under these constraints than without any."""
         preferred = bool(self.lexicon) or not self.follows(reading.text)
-        return self.characters or not self.allows(reading.text) or (preferred and reading.score < DOUBTFUL)
+        return not self.allows(reading.text) or (preferred and reading.score < DOUBTFUL)
 
     def follows(self, text: str) -> bool:
         """Whether ``text`` follows the pattern, if there is one."""

@@ -20,6 +20,9 @@ BAD = 0.4
 """A score under this is what text on its head gets, and little else."""
 
 
+_CHARACTERS = Constraints(characters=True)
+
+
 class Detector(Protocol):
     """Finds text lines: uint8 RGB page to float32 ``(n, 4, 2)`` quadrilaterals."""
 
@@ -126,15 +129,23 @@ class PageReader:
             if _is_on_its_head(so_far, other.reading) if quarters == 2 else other.reading.score > so_far.score:
                 best[number] = other
         changing = [number for number, each in enumerate(best) if constraints.may_change(each.reading)]
-        if changing:
-            again = self._recognizer.recognise([best[number].crop for number in changing], constraints)
-            for number, reading in zip(changing, again, strict=True):
-                best[number] = replace(best[number], reading=reading)
+        self._read_again(best, changing, constraints)
+        if constraints.characters:  # whether they are told or not, the text and its score are the same
+            unchanged = sorted({*range(len(best))} - {*changing})
+            self._read_again(best, unchanged, _CHARACTERS)
+            for number in unchanged:
+                best[number] = replace(best[number], reading=_within(constraints, best[number].reading))
         if self._reviewer:
             readings = [each.reading for each in best]
             readings = self._reviewer.review([each.crop for each in best], readings, constraints)
             best = [replace(each, reading=reading) for each, reading in zip(best, readings, strict=True)]
         return best
+
+    def _read_again(self, attempts: list[_Attempt], chosen: Sequence[int], constraints: Constraints) -> None:
+        if chosen:
+            again = self._recognizer.recognise([attempts[number].crop for number in chosen], constraints)
+            for number, reading in zip(chosen, again, strict=True):
+                attempts[number] = replace(attempts[number], reading=reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,17 @@ def _is_on_its_head(upright: LineReading, turned_over: LineReading) -> bool:
     # A reading that skips most of the characters is easily sure of the few it has.
     complete = 2 * len(turned_over.text) >= len(upright.text)
     return complete and turned_over.score > upright.score + MARGIN
+
+
+def _within(constraints: Constraints, reading: LineReading) -> LineReading:
+    """``reading`` without alternatives that are ruled out."""
+    return replace(
+        reading,
+        characters=tuple(
+            each._replace(alternatives=tuple(other for other in each.alternatives if constraints.allows(other[0])))
+            for each in reading.characters
+        ),
+    )
 
 
 def _box(quad: np.ndarray) -> Box:

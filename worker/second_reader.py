@@ -15,7 +15,7 @@ from unicodedata import normalize
 import numpy as np
 
 from worker.constraints import UNCONSTRAINED, Constraints
-from worker.types import SECOND_READER, LineReading
+from worker.types import SECOND_READER, Character, LineReading
 
 MARGIN = 2.0
 """How much likelier the first reading has to be to count: of the lines that the first doubts, the second reads more
@@ -68,8 +68,13 @@ def better(first: LineReading, second: LineReading, margin: float = MARGIN) -> L
     if not second.text or second.score * margin < first.score:
         return first
     text = in_the_source_forms(first.text, second.text)
-    characters = tuple(each._replace(text=form) for each, form in zip(second.characters, text, strict=False))
+    characters = tuple(_in_form(each, form) for each, form in zip(second.characters, text, strict=False))
     return replace(second, text=text, reader=SECOND_READER, characters=characters)
+
+
+def _in_form(character: Character, form: str) -> Character:
+    others = tuple(other for other in character.alternatives if other[0] != form)
+    return character._replace(text=form, alternatives=others)
 
 
 def in_the_source_forms(first: str, second: str) -> str:

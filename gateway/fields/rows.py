@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,6 +15,24 @@ from gateway.record import PageLine
 
 BREAK = "|"
 """Between two lines of a row."""
+UNSURE = "\N{REPLACEMENT CHARACTER}"
+"""Stands for what may be a figure or none."""
+ENDS = rf"(?=[{BREAK}(]|[一-鿿]{{2}}|$)"
+"""What may follow a number that is whole: nothing of its line, or words."""
+
+_BAR_BESIDE_FIGURES = re.compile(r"(?<=[\d.,¥])\||\|(?=[\d.,])")
+_MINUS_SIGNS = str.maketrans("‐−–", "---")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A line in the page's own directions, pixels."""
+
+    line: PageLine
+    left: float
+    right: float
+    middle: float
+    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +42,11 @@ class Row:
 
     text: str
     starts: tuple[int, ...]
-    lines: tuple[PageLine, ...]
+    lines: tuple[Placed, ...]
 
-    def line_at(self, place: int) -> PageLine:
+    def at(self, place: int) -> Placed:
         """The line that ``text[place]`` is of."""
         return self.lines[bisect_right(self.starts, place) - 1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A line in the page's own directions, pixels."""
-
-    line: PageLine
-    left: float
-    middle: float
-    height: float
 
 
 def rows_of(lines: Sequence[PageLine]) -> list[Row]:
@@ -53,20 +62,21 @@ def rows_of(lines: Sequence[PageLine]) -> list[Row]:
         along_x, along_y = x2 - x1, y2 - y1
         if along_x * right_x + along_y * right_y > 0.9 * math.hypot(along_x, along_y):
             left = x1 * right_x + y1 * right_y
+            right = x2 * right_x + y2 * right_y
             middle = ((y1 + y2 + y3 + y4) * right_x - (x1 + x2 + x3 + x4) * right_y) / 4
             height = (y4 - y1) * right_x - (x4 - x1) * right_y
-            upright.append(_Placed(line, left, middle, height))
+            upright.append(Placed(line, left, right, middle, height))
 
-    rows: list[list[_Placed]] = []
+    rows: list[list[Placed]] = []
     for placed in sorted(upright, key=attrgetter("middle")):
         if rows and _stands_in(rows[-1], placed):
             rows[-1].append(placed)
         else:
             rows.append([placed])
-    return [_row([placed.line for placed in sorted(row, key=attrgetter("left"))]) for row in rows]
+    return [_row(sorted(row, key=attrgetter("left"))) for row in rows]
 
 
-def _stands_in(row: Sequence[_Placed], placed: _Placed) -> bool:
+def _stands_in(row: Sequence[Placed], placed: Placed) -> bool:
     middle = sum(other.middle for other in row) / len(row)
     return placed.middle - middle < 0.5 * min(placed.height, *(other.height for other in row))
 
@@ -76,7 +86,13 @@ def _direction(line: PageLine) -> tuple[float, float]:
     return x2 - x1, y2 - y1
 
 
-def _row(lines: Sequence[PageLine]) -> Row:
-    texts = ["".join(unicodedata.normalize("NFKC", line.text).split()).replace(BREAK, "") for line in lines]
+def _row(lines: Sequence[Placed]) -> Row:
+    texts = [_plain(placed.line.text) for placed in lines]
     starts = accumulate((len(text) + len(BREAK) for text in texts[:-1]), initial=0)
     return Row(BREAK.join(texts), tuple(starts), tuple(lines))
+
+
+def _plain(text: str) -> str:
+    plain = "".join(unicodedata.normalize("NFKC", text).split())
+    # A rule of the form is read as such a bar, but so is a 1: beside figures it is a sign that belongs to no value.
+    return _BAR_BESIDE_FIGURES.sub(UNSURE, plain).replace(BREAK, "").translate(_MINUS_SIGNS)

@@ -9,8 +9,8 @@ from decimal import Decimal
 _DIGITS = {character: value for value, character in enumerate("零壹贰叁肆伍陆柒捌玖")}
 _TENS = {"拾": 10, "佰": 100, "仟": 1000}
 _IN_WORDS = re.compile(
-    r"(?:(?P<whole>[零壹贰叁肆伍陆柒捌玖拾佰仟万亿]+)[圆元])?零?"
-    r"(?:(?P<tenths>[壹贰叁肆伍陆柒捌玖])角)?零?(?:(?P<cents>[壹贰叁肆伍陆柒捌玖])分)?[整正]?"
+    r"(?P<minus>\(?负数?\)?)?(?:(?P<whole>[零壹贰叁肆伍陆柒捌玖拾佰仟万亿]+)[圆元])?零?"
+    r"(?:(?P<tenths>[壹贰叁肆伍陆柒捌玖])角)?零?(?:(?P<cents>[壹贰叁肆伍陆柒捌玖])分)?(?P<end>[整正])?"
 )
 
 # GB 32100-2015: the code's characters in the order of their values, and the weights of the first 17.
@@ -24,13 +24,17 @@ def decimal_amount(text: str) -> Decimal:
 
 
 def amount_in_words(text: str) -> Decimal | None:
-    """An amount in financial numerals (``壹仟贰佰捌拾圆整``); ``None`` when it is not well formed."""
+    """An amount in financial numerals (``壹仟贰佰捌拾圆整``, ``(负数)壹佰圆整``); ``None`` when it is badly formed."""
     match = _IN_WORDS.fullmatch(text)
-    if not match or not any(match.groups()):
+    # Whole yuan are followed by 整: without it, the rest of the words is missing.
+    if not match or not any(match.group("whole", "tenths", "cents")) or not any(match.group("tenths", "cents", "end")):
         return None
     cents = 10 * _DIGITS[match["tenths"] or "零"] + _DIGITS[match["cents"] or "零"]
     whole = _whole(match["whole"] or "零")
-    return None if whole is None else whole + Decimal(cents) / 100
+    if whole is None:
+        return None
+    amount = whole + Decimal(cents) / 100
+    return -amount if match["minus"] else amount
 
 
 def _whole(numerals: str) -> int | None:
@@ -40,6 +44,8 @@ def _whole(numerals: str) -> int | None:
             high, _, low = numerals.partition(name)
             over, under = _whole(high), _whole(low) if low else 0
             return None if not over or under is None or under >= unit else over * unit + under
+    if len(numerals) > 1 and numerals.endswith("零"):
+        return None
     total, digit, last = 0, None, 10**4
     for character in numerals:
         if character in _TENS:

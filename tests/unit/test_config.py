@@ -39,7 +39,12 @@ def test_every_mistake_is_reported_at_once_and_names_its_variable(monkeypatch):
         ({"OCR_S3_ACCESS_KEY": "key"}, "OCR_S3_SECRET_KEY"),
         ({"OCR_S3_ENDPOINT": "http://127.0.0.1:8333"}, "OCR_S3_BUCKET"),
         ({"OCR_S3_ENDPOINT": "s3.example", "OCR_S3_BUCKET": "results"}, "OCR_S3_ENDPOINT"),
+        ({"OCR_S3_ACCESS_KEY": "key", "OCR_S3_SECRET_KEY": ""}, "OCR_S3_SECRET_KEY"),
+        ({"OCR_S3_ENDPOINT": "http://s3.example:88888", "OCR_S3_BUCKET": "results"}, "OCR_S3_ENDPOINT"),
         ({"OCR_REDIS_URL": "127.0.0.1:6379"}, "OCR_REDIS_URL"),
+        ({"OCR_REDIS_URL": "redis://127.0.0.1:66379/0"}, "OCR_REDIS_URL"),
+        ({"OCR_REDIS_URL": "redis://127.0.0.1:6379:1"}, "OCR_REDIS_URL"),
+        ({"OCR_REDIS_URL": "redis://127.0.0.1:6379/cache"}, "OCR_REDIS_URL"),
         ({"OCR_CORS_ORIGINS": "erp.example"}, "OCR_CORS_ORIGINS"),
         ({"OCR_CORS_ORIGINS": "https://erp.example/"}, "OCR_CORS_ORIGINS"),
         ({"OCR_MAX_UPLOAD_BYTES": "lots"}, "OCR_MAX_UPLOAD_BYTES"),
@@ -82,6 +87,20 @@ def test_keys_are_off_where_their_files_are_named_by_empty_variables(monkeypatch
     assert (settings.api_keys_file, settings.signing_key_file) == (None, None)
 
 
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    for name in ("OCR_DATA_DIR", "OCR_S3_ACCESS_KEY", "OCR_S3_SECRET_KEY", "OCR_CDN_PURGE_TOKEN"):
+        monkeypatch.setenv(name, "")
+    assert load_settings().data_dir == Path("data")
+    assert load_settings().s3_access_key is None
+
+
+@pytest.mark.parametrize("address", ["redis://user:hun/ter2@127.0.0.1/0", "redis://:hunter2@127.0.0.1:64x/0"])
+def test_a_password_is_not_quoted_in_a_mistake(address):
+    with pytest.raises(SettingsError, match="OCR_REDIS_URL") as caught:
+        load_settings(redis_url=address)
+    assert "hun" not in str(caught.value)
+
+
 def test_lists_are_comma_separated(monkeypatch):
     monkeypatch.setenv("OCR_EDGE_PURGE_URLS", "http://a/purge, http://b/purge,")
     assert load_settings().edge_purge_urls == ("http://a/purge", "http://b/purge")
@@ -112,3 +131,9 @@ def test_the_lexicon_file_is_checked_at_start_and_is_part_of_the_readers_revisio
         file.write_bytes(contents)
         with pytest.raises(SettingsError, match="OCR_LEXICON_FILE"):
             load_settings()
+
+
+def test_a_lexicon_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_bytes("发票\r\nPX-100\r\n".encode("utf-8-sig"))
+    assert load_settings(lexicon_file=file).lexicon_words() == ("PX-100", "发票")

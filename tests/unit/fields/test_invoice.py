@@ -77,6 +77,22 @@ def replaced(lines, old, new):
     return changed
 
 
+def moved(line, across=0.0, down=0.0):
+    return PageLine(line.text, line.score, tuple((x + across, y + down) for x, y in line.box), line.page)
+
+
+def parted(line, share):
+    """As a detector does that takes one line for two."""
+    place = max(1, round(share * len(line.text)))
+    (x1, y1), (x2, y2), (x3, y3), (x4, y4) = line.box
+    along = place / len(line.text)
+    top, bottom = (x1 + (x2 - x1) * along, y1 + (y2 - y1) * along), (x4 + (x3 - x4) * along, y4 + (y3 - y4) * along)
+    return [
+        PageLine(line.text[:place], line.score, ((x1, y1), top, bottom, (x4, y4))),
+        PageLine(line.text[place:], line.score, (top, (x2, y2), (x3, y3), bottom)),
+    ]
+
+
 def turned(lines, degrees):
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return [
@@ -214,6 +230,156 @@ def test_the_fields_are_those_of_the_first_invoice_among_the_pages():
 @pytest.mark.parametrize("lines", [(), (at(0, 0, "发票"),), (at(0, 0, "收据"), at(0, 40, "合计 ¥12.00"))])
 def test_other_documents_have_no_fields(lines):
     assert fields_of(lines) == {}
+
+
+RED = (
+    *(
+        PageLine(
+            line.text.replace("¥", "¥-").replace("￥", "￥-").replace("⊗", "⊗（负数）"), line.score, line.box, line.page
+        )
+        for line in DIGITAL
+    ),
+    at(130, 820, "被红冲蓝字数电发票号码：24112000000000000001"),
+)
+RED_ON_PAPER = (*PAPER, at(500, 700, "对应正数发票代码：011002100655号码：12345678"))
+REMARKS = (*DIGITAL, at(130, 820, "建筑项目名称：某某小区一期工程"), at(130, 860, "合同NO.20240615"))
+DOCUMENTS = st.sampled_from([DIGITAL, PAPER, RED, RED_ON_PAPER, REMARKS])
+
+
+@given(DOCUMENTS, st.data())
+def test_a_line_that_was_not_found_makes_no_other_field(lines, data):
+    missing = data.draw(st.sets(st.sampled_from(range(len(lines))), max_size=4))
+    left = [line for number, line in enumerate(lines) if number not in missing]
+    assert values(left).items() <= values(lines).items()
+
+
+@given(DOCUMENTS, st.data())
+def test_a_line_taken_for_two_makes_no_other_field(lines, data):
+    place = data.draw(st.sampled_from(range(len(lines))))
+    two = [*lines[:place], *parted(lines[place], data.draw(st.floats(0.05, 0.95))), *lines[place + 1 :]]
+    assert values(two).items() <= values(lines).items()
+
+
+@given(DOCUMENTS, st.floats(-40, 40), st.floats(-40, 40))
+def test_curved_paper_makes_no_other_field(lines, bend, slant):
+    def curved(x, y):
+        return x, y + bend * (x / 1400) ** 2 + slant * x * y / (1400 * 800)
+
+    bent = [PageLine(line.text, line.score, tuple(curved(*corner) for corner in line.box)) for line in lines]
+    assert values(bent).items() <= values(lines).items()
+
+
+@pytest.mark.parametrize("sign", ["¥-", "-¥", "¥−", "－￥"])
+def test_a_red_letter_invoice_has_negative_sums(sign):
+    red = [PageLine(line.text.replace("¥-", sign).replace("￥-", sign), line.score, line.box) for line in RED]
+    found = values(red)
+    assert [found[name] for name in ("amount", "tax", "total", "total_in_words")] == [
+        "-1042.35", "-62.54", "-1104.89", "-1104.89"
+    ]  # fmt: skip
+    assert all(check.ok for check in fields_of(red)["total"].checks)
+
+
+def test_a_minus_that_was_not_read_fails_the_checks():
+    lost = fields_of(replaced(RED, "¥-1,104.89", "¥1,104.89"))["total"]
+    assert [check.ok for check in lost.checks] == [False, False]
+
+
+def test_a_red_letter_invoice_is_not_the_one_it_takes_back():
+    assert "number" not in values(without(RED, "24112000000052340515"))
+    assert "code" not in values(without(RED_ON_PAPER, "011002100611"))
+
+
+@pytest.mark.parametrize("amount", ["¥1,042.3S", "1,042.35", "¥1|042.35", "¥1,042,35", "—¥1,042.35"])
+def test_the_tax_does_not_pass_for_an_amount_that_is_badly_read(amount):
+    assert not {"amount", "tax"} & values(replaced(DIGITAL, "¥1,042.35", amount)).keys()
+
+
+def test_an_amount_whose_sign_stands_apart():
+    assert values((*replaced(DIGITAL, "¥1,042.35", "1,042.35"), at(880, 700, "¥", width=14))) == values(DIGITAL)
+
+
+@pytest.mark.parametrize("mark", ["*", "免税", "不征税", "¥***"])
+def test_where_nothing_is_taxed_the_amount_is_the_total(mark):
+    untaxed = replaced(PAPER, "***", mark)
+    assert values(untaxed)["amount"] == "44.30"
+    [sums, _] = fields_of(replaced(untaxed, "(小写)¥44.30", "(小写)¥44.80"))["total"].checks
+    assert (sums.name, sums.ok) == ("amount+tax=total", False)
+
+
+def test_a_sum_that_includes_the_tax_is_no_net_amount():
+    roll = (at(400, 40, "通用机打发票"), at(70, 80, "发票号码:89465988"), at(70, 110, "开票日期:2022-05-11"),
+            at(70, 300, "合计人民币(大写)壹佰圆整"), at(700, 300, "(小写)¥100.00"))  # fmt: skip
+    assert "amount" not in values(roll)
+
+
+@pytest.mark.parametrize("total", ["¥|104.89", "¥:104.89", "¥,104.89", "¥0104.89"])
+def test_a_total_whose_first_figure_is_doubtful_is_left_out(total):
+    assert "total" not in values(replaced(DIGITAL, "¥1,104.89", total))
+
+
+def test_words_that_break_off_are_no_amount():
+    assert "total_in_words" not in values(replaced(DIGITAL, "圆捌角玖分", "圆八角玖分"))
+
+
+def test_the_buyer_is_the_left_one_even_where_the_right_one_stands_higher():
+    higher = [moved(line, down=-18) if line.box[0][0] == 705 else line for line in DIGITAL]
+    assert values(higher) == values(DIGITAL)
+
+
+def test_parties_that_stand_neither_side_by_side_nor_one_above_the_other_are_left_out():
+    aslant = [moved(line, down=-500) if line.box[0][0] == 705 else line for line in DIGITAL]
+    assert not {"buyer_name", "seller_name", "buyer_tax_id", "seller_tax_id"} & values(aslant).keys()
+
+
+def test_a_buyer_without_a_tax_id_does_not_get_the_sellers():
+    private = without(DIGITAL, "12120000777323722X", "91110302562134916R")
+    labels = at(70, 274, "统一社会信用代码/纳税人识别号："), at(705, 288, "统一社会信用代码/纳税人识别号：")
+    found = values((*private, *labels, at(1040, 282, "91110302562134916R")))
+    assert "buyer_tax_id" not in found
+
+
+def test_a_label_whose_slash_was_not_read_is_one_label():
+    assert values(replaced(DIGITAL, "代码/纳税", "代码纳税")) == values(DIGITAL)
+    alone = replaced(without(DIGITAL, "91110302562134916R"), "代码/纳税", "代码纳税")
+    assert "seller_tax_id" not in values(alone)
+
+
+@pytest.mark.parametrize(
+    "tax_id",
+    ["9110302562134916R", "911103025621349116R", "91110302562134916r", "911103025621349l6R", "9111030256213491"],
+)
+def test_a_tax_id_of_a_length_that_none_has_is_left_out(tax_id):
+    assert "seller_tax_id" not in values(replaced(DIGITAL, "91110302562134916R", tax_id))
+
+
+def test_what_was_built_is_no_party():
+    assert not {"buyer_name", "seller_name"} & values(without(REMARKS, "天津理工大学")).keys()
+
+
+def test_the_cipher_beside_the_buyer_is_not_its_name():
+    assert "buyer_name" not in values(replaced(PAPER, "称：测试购方企业", "称："))
+
+
+@pytest.mark.parametrize("place", [(140, 233), (300, 214)])
+def test_a_name_that_goes_on_elsewhere_is_left_out(place):
+    begun = at(70, 212, "名称：天津理工大学科技园", width=225)
+    wrapped = (*without(DIGITAL, "天津理工大学"), begun, at(*place, "管理有限公司"))
+    assert values(wrapped).items() < values(DIGITAL).items()
+
+
+def test_a_name_in_latin_letters_keeps_its_spaces():
+    assert values(replaced(DIGITAL, "天津理工大学", "JOHN SMITH"))["buyer_name"] == "JOHN SMITH"
+    assert values(replaced(DIGITAL, "天津理工大学", "天津 理工大学"))["buyer_name"] == "天津理工大学"
+
+
+def test_the_number_of_a_contract_is_not_the_invoices():
+    assert "number" not in values(replaced(REMARKS, "24112000000052340515", "2411200000005234051"))
+
+
+def test_two_invoices_on_one_page_do_not_complete_each_other():
+    below = [moved(line, down=1000) for line in replaced(DIGITAL, "1,104.89", "1,304.89")]
+    halves = [*without(DIGITAL, "24112000000052340515", "北京博远"), *without(below, "¥1,304.89", "北京博远")]
+    assert not {"number", "total", "buyer_name", "seller_name"} & values(halves).keys()
 
 
 LABELS_AND_VALUES = st.text("发票号码名称合计价税小写大:|¥0189.年月日壹圆(", max_size=30)

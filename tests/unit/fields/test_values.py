@@ -47,15 +47,19 @@ def test_an_amount_in_words_is_read_as_the_amount(cents):
         ("壹佰万元整", "1000000"),
         ("壹亿零叁圆正", "100000003"),
         ("陆角整", "0.60"),
+        ("零圆整", "0.00"),
+        ("负壹佰圆整", "-100.00"),
+        ("(负数)壹佰圆伍分", "-100.05"),
     ],
 )
 def test_amounts_as_invoices_have_them(words, amount):
     assert amount_in_words(words) == (amount and Decimal(amount))
 
 
-@pytest.mark.parametrize(
-    "words", ["", "整", "圆整", "壹贰圆", "壹拾佰圆", "拾", "万圆", "壹圆贰", "壹万贰万圆", "壹佰壹仟圆"]
-)
+NO_AMOUNTS = "整 负 圆整 拾 万圆整 壹贰圆整 壹拾佰圆整 壹圆贰 壹万贰万圆整 壹佰壹仟圆整 壹佰圆 壹佰零圆整"
+
+
+@pytest.mark.parametrize("words", ["", *NO_AMOUNTS.split()])
 def test_what_is_no_amount_has_none(words):
     assert amount_in_words(words) is None
 

@@ -10,7 +10,7 @@ import pytest
 
 from worker.constraints import UNCONSTRAINED, Constraints
 from worker.page import PageReader
-from worker.types import Line, LineReading
+from worker.types import Character, Line, LineReading
 
 
 class Boxes:
@@ -265,6 +265,24 @@ def test_only_lines_that_might_read_otherwise_are_read_under_constraints(
     assert texts(lines) == wanted
     again = reader.read_lines(words_page(), [line.box for line in lines], constraints)
     assert texts(again) == wanted
+
+
+class Spelling:
+    """Is surer of a line when it knows its characters, and spells it on demand, as a recogniser does."""
+
+    def recognise(
+        self, crops: Sequence[np.ndarray], constraints: Constraints = UNCONSTRAINED
+    ) -> list[LineReading]:
+        told = (Character("1", 0.6, 0.0, 1.0, (("l", 0.3), ("7", 0.1))),) if constraints.characters else ()
+        return [LineReading("1", 0.9 if constraints.charset else 0.6, characters=told) for _ in crops]
+
+
+def test_telling_the_characters_changes_neither_the_text_nor_the_score() -> None:
+    reader = PageReader(Boxes(*WORD_BOXES), Spelling())
+    plain = reader.read(words_page(), constraints=Constraints("digits"))
+    told = reader.read(words_page(), constraints=Constraints("digits", characters=True))
+    assert [(line.text, line.score) for line in told] == [(line.text, line.score) for line in plain]
+    assert [line.characters[0].alternatives for line in told] == [(("7", 0.1),)] * 3
 
 
 def test_what_holds_by_default_gives_way_to_what_is_asked_for() -> None:

@@ -17,7 +17,7 @@ from worker.package_weights import DETECTOR, weights_path
 from worker.ppocr import MINIMUM_WIDTH, PpocrEngine, line_recognizer
 from worker.recognise import LineRecognizer
 from worker.second_reader import MARGIN, SecondOpinion, better, in_the_source_forms, script
-from worker.types import LineReading
+from worker.types import Character, LineReading
 
 
 class Scripted:
@@ -84,6 +84,14 @@ def test_the_second_counts_unless_the_first_is_much_likelier(one: float, other: 
 
 def test_what_the_second_cannot_read_stays() -> None:
     assert better(LineReading("7", 0.01), LineReading("", 0.0)) == LineReading("7", 0.01)
+
+
+def test_a_character_is_no_alternative_of_itself() -> None:
+    bracket = Character(")", 0.5, 0.5, 1.0, (("）", 0.3), ("1", 0.1)))
+    second = LineReading("合)", 0.5, characters=(Character("合", 0.9, 0.0, 0.5), bracket))
+    told = better(LineReading("合）", 0.1), second)
+    assert told.text == "合）"
+    assert told.characters[1] == Character("）", 0.5, 0.5, 1.0, (("1", 0.1),))
 
 
 def test_a_character_turned_traditional_is_turned_back() -> None:
