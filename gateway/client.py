@@ -27,6 +27,7 @@ import urllib3
 _TRY_AGAIN = (429, 503)
 _MOST_SECONDS_BETWEEN_TRIES = 30
 _MOST_POLL_SECONDS = 5.0
+_PIECE_BYTES = 1 << 18
 _PAGES = re.compile(r"([1-9][0-9]{0,6})(?:-([1-9][0-9]{0,6}))?")
 _DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": "", "pattern": "", "detail": "lines"}
 
@@ -88,7 +89,8 @@ def fingerprint(
     lookup_key: str | None = None,
     **options: Unpack[ReadingOptions],
 ) -> Fingerprint:
-    """The result id of a document, computed here. A file is read in pieces. Raises :class:`OSError`.
+    """The result id of a document, computed here. A file is read in pieces, an open one from where it stands to its
+    end. Raises :class:`OSError`.
 
     It is the lower-case hex SHA-256 of the bytes; with ``lookup_key`` (hex digits, of a gateway with API keys) the
     HMAC-SHA256 (RFC 2104) of that digest's 32 bytes under it. Options other than the defaults add ``-`` and 8 hex
@@ -100,8 +102,11 @@ def fingerprint(
         with open(document, "rb") as file:
             return fingerprint(file, lookup_key=lookup_key, **options)
     else:
-        digest = hashlib.file_digest(document, "sha256")
-        size = document.tell()
+        # Not `hashlib.file_digest`: of a `BytesIO` it takes everything, wherever that stands, and does not move it.
+        digest, size = hashlib.sha256(), 0
+        while piece := document.read(_PIECE_BYTES):
+            digest.update(piece)
+            size += len(piece)
     if lookup_key is not None:
         digest = hmac.new(bytes.fromhex(lookup_key), digest.digest(), hashlib.sha256)
     return Fingerprint(digest.hexdigest() + _suffix(_changed(options)), size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import shutil
 import socket
@@ -105,6 +106,17 @@ def test_a_file_has_the_fingerprint_of_its_bytes(tmp_path):
     (tmp_path / "page.png").write_bytes(data)
     assert fingerprint(tmp_path / "page.png") == fingerprint(data)
     assert fingerprint(str(tmp_path / "page.png")).size == len(data)
+
+
+@pytest.mark.parametrize("size", [0, 7, 700_000])
+def test_an_open_file_on_disk_in_memory_or_a_pipe_has_the_fingerprint_of_what_is_left_of_it(tmp_path, size):
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "page.png").write_bytes(b"read before" + data)
+    cat = subprocess.Popen(["cat", tmp_path / "page.png"], stdout=subprocess.PIPE)
+    with cat, open(tmp_path / "page.png", "rb") as on_disk:
+        for file in (on_disk, io.BytesIO(b"read before" + data), cat.stdout):
+            assert file.read(11) == b"read before"
+            assert fingerprint(file) == fingerprint(data)
 
 
 def test_with_a_lookup_key_the_id_is_an_hmac_of_the_digest():
