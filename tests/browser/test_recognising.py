@@ -139,6 +139,34 @@ def test_a_document_can_be_taken_off_the_list(desk, drawn):
     assert not opened.page.locator("#desk").is_visible()
 
 
+def test_when_the_open_document_is_taken_off_the_next_one_is_opened(desk, drawn):
+    opened = desk()
+    opened.choose(*(drawn(f"Page {number}").file(f"{number}.png") for number in range(1, 5)))
+    opened.settled()
+    shown = opened.page.locator("h2.name")
+    opened.page.locator(".card .open").nth(1).click()
+    opened.page.get_by_role("button", name="Remove 2.png from the list").click()
+    assert shown.inner_text() == "3.png"
+    opened.page.get_by_role("button", name="Remove 1.png from the list").click()
+    assert shown.inner_text() == "3.png"
+    opened.page.get_by_role("button", name="Remove 3.png from the list").click()
+    assert shown.inner_text() == "4.png"
+
+
+def test_the_pages_own_pictures_are_not_taken_for_files_that_are_dragged_in(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Stays").file("stays.png"))
+    opened.settled()
+    opened.page.evaluate("document.addEventListener('dragstart', () => (window.dragged = true))")
+    for picture in ("h1 img", ".card .preview", ".sheet img"):
+        box = opened.page.locator(picture).bounding_box()
+        opened.page.mouse.move(box["x"] + 8, box["y"] + 8)
+        opened.page.mouse.down()
+        opened.page.mouse.move(box["x"] + 90, box["y"] + 90, steps=4)
+        opened.page.mouse.up()
+    assert opened.page.evaluate("window.dragged") is None
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_boxes_fit_a_picture_that_its_exif_mark_turns(desk, drawn, orientation):
     page = drawn("Turned by the camera", f"Orientation {orientation}")

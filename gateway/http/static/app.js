@@ -88,7 +88,6 @@ function listenForFiles() {
 // --- the list -------------------------------------------------------------------------------
 
 function changed(entry) {
-  if (!documents.entries.includes(entry) && entry === current) current = documents.entries.at(-1) ?? null;
   current ??= documents.entries[0] ?? null;
   if (entry.announced !== entry.state) {
     entry.announced = entry.state;
@@ -157,7 +156,7 @@ function cardState(entry) {
 function preview(entry) {
   const { thumbnail } = entry;
   if (!entry.preview) {
-    entry.preview = h("img", { class: "preview", alt: "", width: "36", height: "44", decoding: "async", src: entry.url });
+    entry.preview = h("img", { class: "preview", alt: "", draggable: "false", width: "36", height: "44", decoding: "async", src: entry.url });
     entry.preview.addEventListener("error", () => {
       entry.unshowable = true;
       const kept = entry.thumbnail;
@@ -231,12 +230,19 @@ async function copyLine(index) {
 
 const copyWords = (done) => t(done ? "copied" : "copyFailed");
 
+const saying = new Map(); // The own words of buttons that say something else, and who gives them back.
+
 /** Says for a moment on a button, and aloud, what came of it. */
 function said(button, outcome) {
-  const words = button.textContent;
+  const { words, timer } = saying.get(button) ?? { words: button.textContent };
+  clearTimeout(timer);
   button.textContent = outcome;
   announce(outcome);
-  setTimeout(() => (button.textContent = words), 1500);
+  const giveBack = () => {
+    button.textContent = words;
+    saying.delete(button);
+  };
+  saying.set(button, { words, timer: setTimeout(giveBack, 1500) });
 }
 
 function announce(words) {
