@@ -27,6 +27,9 @@ import urllib3
 _TRY_AGAIN = (429, 503)
 _MOST_SECONDS_BETWEEN_TRIES = 30
 _MOST_POLL_SECONDS = 5.0
+# What an edge answers while its gateways are being replaced, and how long a job is still asked after.
+_AWAY = (502, 504)
+_SECONDS_BETWEEN_TRIES_WHILE_AWAY = (0.2, 0.5, 1.0, 2.0, 4.0)
 _PIECE_BYTES = 1 << 18
 _PAGES = re.compile(r"([1-9][0-9]{0,6})(?:-([1-9][0-9]{0,6}))?")
 _DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": "", "pattern": "", "detail": "lines"}
@@ -249,7 +252,7 @@ class Client:
     def _wait(self, job: str, progress: Callable[[int, int], None] | None) -> tuple[dict[str, Any], str]:
         pause = 0.1
         while True:
-            response = self._send("GET", _own_path(job))
+            response = self._asked_after(_own_path(job))
             if response.status == 303:
                 found = self._get(_own_path(response.headers["Location"]))
                 if found is None:
@@ -264,6 +267,16 @@ class Client:
                 progress(state["progress"]["done"], state["progress"]["total"])
             time.sleep(pause)
             pause = min(pause * 1.5, _MOST_POLL_SECONDS)
+
+    def _asked_after(self, job: str) -> urllib3.BaseHTTPResponse:
+        """What is said of a job, which outlives the gateway that took it."""
+        response = self._send("GET", job)
+        for pause in _SECONDS_BETWEEN_TRIES_WHILE_AWAY:
+            if response.status not in _AWAY:
+                break
+            time.sleep(pause)
+            response = self._send("GET", job)
+        return response
 
     def _get(self, path: str) -> tuple[dict[str, Any], str] | None:
         response = self._send("GET", path)

@@ -226,6 +226,20 @@ def test_a_file_of_several_pages_is_read_as_a_job_that_tells_its_progress(desk, 
     assert firsts == [f"Pagenumber{number}" for number in range(1, 7)]
 
 
+def test_a_job_is_asked_after_while_an_edge_says_that_its_gateway_is_being_replaced(desk, drawn):
+    away = iter([502, 503, 504])
+
+    def answer(route):
+        status = next(away, None)
+        route.fulfill(status=status, body="") if status else route.continue_()
+
+    opened = desk(before=lambda page: page.route("**/jobs/*", answer))
+    opened.choose(booklet([drawn("Kept meanwhile 1"), drawn("Kept meanwhile 2")], "kept.tiff"))
+    opened.settled()
+    assert next(away, None) is None
+    assert opened.texts == ["Kept meanwhile 1", "Kept meanwhile 2"]
+
+
 def read_pages_3_to_4(opened):
     opened.page.get_by_label("Pages", exact=True).fill("3-4")
     opened.page.get_by_role("button", name="Read these").click()

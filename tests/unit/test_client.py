@@ -215,6 +215,21 @@ def test_a_job_is_asked_after_until_its_result_is_there(client, gateway):
     assert gateway.seen[0][3]["Prefer"] == "respond-async"
 
 
+def test_a_job_outlives_its_gateway(client, gateway, monkeypatch):
+    monkeypatch.setattr("gateway.client._SECONDS_BETWEEN_TRIES_WHILE_AWAY", (0.01, 0.01))
+    own, job = fingerprint(b"page").id, "/jobs/" + "C" * 22
+    away, running = (502, {}, b"<html>"), (200, {}, {"status": "running", "progress": {"done": 0, "total": 1}})
+    done = (303, {"Location": f"/results/{own}"}, {})
+    gateway.script["POST /ocr?match=none"] = [(202, {"Location": job}, {})]
+    gateway.script[f"GET /results/{own}"] = [(200, {}, RESULT)]
+    gateway.script[f"GET {job}"] = [away, away, running, away, (504, {}, b""), done]
+    assert client.recognise(b"page", match="none", job=True).result == RESULT
+    gateway.script[f"GET {job}"] = [away]
+    with pytest.raises(ClientError) as caught:
+        client.recognise(b"page", match="none", job=True)
+    assert caught.value.status == 502
+
+
 def test_a_job_that_failed_is_told_as_its_refusal(client, gateway):
     error = {"status": 422, "title": "Damaged", "detail": "Send it again."}
     state = {"status": "failed", "progress": {"done": 0, "total": 1}, "error": error}
