@@ -137,7 +137,7 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an address begins with http:// or https:// and names a host")
-        local = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
+        local = parts.hostname in ("localhost", "::1") or re.fullmatch(r"127(?:\.[0-9]{1,3}){3}", parts.hostname)
         if api_key is not None and parts.scheme != "https" and not local:
             raise ValueError("an API key travels over https only")
         self._base = url.rstrip("/")

@@ -249,8 +249,9 @@ def test_a_redirect_to_another_place_is_not_followed(gateway):
 
 
 def test_an_api_key_is_sent_and_never_over_plain_http_to_another_machine(gateway):
-    with pytest.raises(ValueError, match="https"):
-        Client("http://ocr.example", api_key="secret")
+    for other in ("ocr.example", "127.ocr.example", "127.0.0.1.ocr.example", "localhost.ocr.example", "10.127.0.1"):
+        with pytest.raises(ValueError, match="https"):
+            Client(f"http://{other}", api_key="secret")
     with Client(gateway.url, api_key="secret") as client:
         client.look_up(b"page")
     assert gateway.seen[0][3]["Authorization"] == "Bearer secret"
