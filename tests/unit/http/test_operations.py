@@ -237,6 +237,8 @@ class TestOrigins:
         allowed = client.options("/ocr", headers={"Origin": "https://erp.example"})
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://erp.example"
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        sent = allowed.headers["Access-Control-Allow-Headers"].split(", ")
+        assert {"Prefer", "If-Match", "If-Unmodified-Since", "X-API-Key", "X-Request-ID"} <= set(sent), "what is heeded"
         seen = allowed.headers["Access-Control-Expose-Headers"].split(", ")
         assert {"Retry-After", "Location", "X-Request-ID", "X-Cache-Status"} <= set(seen), "what a page has to act on"
         other = client.get("/healthz", headers={"Origin": "https://evil.example"})
