@@ -153,6 +153,23 @@ def test_when_the_open_document_is_taken_off_the_next_one_is_opened(desk, drawn)
     assert shown.inner_text() == "4.png"
 
 
+def test_a_list_is_cleared_without_being_drawn_once_for_each_document(desk, drawn):
+    opened = desk()
+    opened.choose(*[drawn("The same again").file()] * 12)
+    opened.settled()
+    opened.page.evaluate(
+        """() => {
+            window.changes = 0;
+            const observer = new MutationObserver((records) => (window.changes += records.length));
+            observer.observe(document.getElementById("documents"), {childList: true});
+        }"""
+    )
+    opened.page.get_by_role("button", name="Clear the list").click()
+    assert opened.page.locator(".card").count() == 0
+    assert opened.page.evaluate("window.changes") == 1
+    assert opened.page.evaluate("document.activeElement.id") == "choose"
+
+
 def test_the_pages_own_pictures_are_not_taken_for_files_that_are_dragged_in(desk, drawn):
     opened = desk()
     opened.choose(drawn("Stays").file("stays.png"))

@@ -34,7 +34,7 @@ const result = new Result($("result"), {
     forget: async (entry, button) => {
       if (!confirm(t("forgetSure"))) return;
       if (await documents.forget(entry)) {
-        removeEntry(entry);
+        removeEntries([entry]);
         announce(t("forgotten"));
       } else said(button, t("forgetFailed"));
     },
@@ -116,10 +116,12 @@ function open(entry) {
   renderDesk();
 }
 
-function removeEntry(entry) {
-  const at = documents.entries.indexOf(entry);
-  picture.forget(entry);
-  documents.remove(entry);
+function removeEntries(entries) {
+  const at = documents.entries.indexOf(entries[0]);
+  for (const entry of entries) {
+    picture.forget(entry);
+    documents.remove(entry);
+  }
   if (!documents.entries.includes(current)) current = documents.entries[Math.min(at, documents.entries.length - 1)] ?? null;
   renderList();
   renderDesk();
@@ -143,7 +145,7 @@ function card(entry, index) {
     h("button", { type: "button", class: "open", "aria-current": entry === current ? "true" : null, "data-focus": `open${index}`, onclick: () => open(entry) },
       preview(entry),
       h("span", { class: "card-words" }, h("span", { class: "card-name", title: name }, name), h("span", { class: "card-state" }, cardState(entry)))),
-    h("button", { type: "button", class: "close", "aria-label": t("closeDocument", { name }), "data-focus": `close${index}`, onclick: () => removeEntry(entry) }, icon(ICONS.close)));
+    h("button", { type: "button", class: "close", "aria-label": t("closeDocument", { name }), "data-focus": `close${index}`, onclick: () => removeEntries([entry]) }, icon(ICONS.close)));
 }
 
 function cardState(entry) {
@@ -181,7 +183,7 @@ function batchActions() {
     h("span", {}, t("saveAll")), copyAll, saving,
     documents.busy()
       ? h("button", { type: "button", class: "plain", onclick: () => documents.entries.forEach((entry) => documents.cancel(entry)) }, t("cancelAll"))
-      : h("button", { type: "button", class: "plain", onclick: () => [...documents.entries].forEach(removeEntry) }, t("clear")));
+      : h("button", { type: "button", class: "plain", onclick: () => removeEntries([...documents.entries]) }, t("clear")));
 }
 
 // --- the desk: picture and lines --------------------------------------------------------------
