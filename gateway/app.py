@@ -100,7 +100,8 @@ def _allow_origins(app: Flask, origins: tuple[str, ...]) -> None:
             if request.method == "OPTIONS":
                 response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
                 response.headers["Access-Control-Allow-Headers"] = (
-                    "Content-Type, Prefer, Accept, If-Match, If-None-Match, Authorization, X-API-Key"
+                    "Content-Type, Prefer, Accept, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
+                    "Authorization, X-API-Key, X-Request-ID"
                 )
                 response.headers["Access-Control-Max-Age"] = "600"
         if "*" not in origins:

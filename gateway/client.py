@@ -27,6 +27,10 @@ import urllib3
 _TRY_AGAIN = (429, 503)
 _MOST_SECONDS_BETWEEN_TRIES = 30
 _MOST_POLL_SECONDS = 5.0
+# What an edge answers while its gateways are being replaced, and how long a job is still asked after.
+_AWAY = (502, 504)
+_SECONDS_BETWEEN_TRIES_WHILE_AWAY = (0.2, 0.5, 1.0, 2.0, 4.0)
+_PIECE_BYTES = 1 << 18
 _PAGES = re.compile(r"([1-9][0-9]{0,6})(?:-([1-9][0-9]{0,6}))?")
 _DEFAULTS = {"layout": "auto", "pages": "", "charset": "", "lexicon": "", "pattern": "", "detail": "lines"}
 
@@ -88,7 +92,8 @@ def fingerprint(
     lookup_key: str | None = None,
     **options: Unpack[ReadingOptions],
 ) -> Fingerprint:
-    """The result id of a document, computed here. A file is read in pieces. Raises :class:`OSError`.
+    """The result id of a document, computed here. A file is read in pieces, an open one from where it stands to its
+    end. Raises :class:`OSError`.
 
     It is the lower-case hex SHA-256 of the bytes; with ``lookup_key`` (hex digits, of a gateway with API keys) the
     HMAC-SHA256 (RFC 2104) of that digest's 32 bytes under it. Options other than the defaults add ``-`` and 8 hex
@@ -100,8 +105,11 @@ def fingerprint(
         with open(document, "rb") as file:
             return fingerprint(file, lookup_key=lookup_key, **options)
     else:
-        digest = hashlib.file_digest(document, "sha256")
-        size = document.tell()
+        # Not `hashlib.file_digest`: of a `BytesIO` it takes everything, wherever that stands, and does not move it.
+        digest, size = hashlib.sha256(), 0
+        while piece := document.read(_PIECE_BYTES):
+            digest.update(piece)
+            size += len(piece)
     if lookup_key is not None:
         digest = hmac.new(bytes.fromhex(lookup_key), digest.digest(), hashlib.sha256)
     return Fingerprint(digest.hexdigest() + _suffix(_changed(options)), size)
@@ -129,7 +137,7 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an address begins with http:// or https:// and names a host")
-        local = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
+        local = parts.hostname in ("localhost", "::1") or re.fullmatch(r"127(?:\.[0-9]{1,3}){3}", parts.hostname)
         if api_key is not None and parts.scheme != "https" and not local:
             raise ValueError("an API key travels over https only")
         self._base = url.rstrip("/")
@@ -244,7 +252,7 @@ class Client:
     def _wait(self, job: str, progress: Callable[[int, int], None] | None) -> tuple[dict[str, Any], str]:
         pause = 0.1
         while True:
-            response = self._send("GET", _own_path(job))
+            response = self._asked_after(_own_path(job))
             if response.status == 303:
                 found = self._get(_own_path(response.headers["Location"]))
                 if found is None:
@@ -259,6 +267,16 @@ class Client:
                 progress(state["progress"]["done"], state["progress"]["total"])
             time.sleep(pause)
             pause = min(pause * 1.5, _MOST_POLL_SECONDS)
+
+    def _asked_after(self, job: str) -> urllib3.BaseHTTPResponse:
+        """What is said of a job, which outlives the gateway that took it."""
+        response = self._send("GET", job)
+        for pause in _SECONDS_BETWEEN_TRIES_WHILE_AWAY:
+            if response.status not in _AWAY:
+                break
+            time.sleep(pause)
+            response = self._send("GET", job)
+        return response
 
     def _get(self, path: str) -> tuple[dict[str, Any], str] | None:
         response = self._send("GET", path)

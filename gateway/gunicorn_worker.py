@@ -13,6 +13,7 @@ import logging
 import selectors
 import socket
 import struct
+import sys
 import time
 from functools import partial
 from http import HTTPStatus
@@ -128,7 +129,8 @@ class Worker(ThreadWorker):
         conn.parser.unreader.restart()
         keep = super().handle(conn)
         if not keep:
-            util.close_graceful(conn.sock, LINGER_SECONDS)
+            # Whatever still comes in that time is taken: a socket closed on unread bytes is reset, and its answer lost.
+            util.close_graceful(conn.sock, LINGER_SECONDS, max_drain=sys.maxsize)
         return keep
 
     def handle_request(self, req, conn):

@@ -7,6 +7,7 @@ is imported when it runs, so that a small command starts fast.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -28,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         command.configure(own)
         own.set_defaults(run=command.run)
     chosen = parser.parse_args(arguments)
+    # A file's name may be in another encoding than the terminal's, and a text have letters that it lacks. The bytes of
+    # such a name become escapes that JSON has, too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return chosen.run(chosen)
     except KeyboardInterrupt:

@@ -50,7 +50,8 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.action == "signing-key":
         print(secrets.token_hex(32))
         return 0
-    if chosen.file is None:
+    # An empty variable is one that is not set, as compose passes it on; as a path it would be the current folder.
+    if chosen.file is None or not chosen.file.name:
         print("OCR_API_KEYS_FILE is not set; or name the file: `--file`.", file=sys.stderr)
         return 2
     try:
@@ -62,6 +63,9 @@ def run(chosen: argparse.Namespace) -> int:
         KeyTable.from_document(document)
     except KeysError as error:
         print(f"The API keys cannot be used: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"The API keys cannot be kept: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     if chosen.action == "lookup-key":
         if chosen.tenant not in document["tenants"]:

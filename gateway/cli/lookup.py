@@ -43,13 +43,14 @@ def run(chosen: argparse.Namespace) -> int:
     """Print what is known of each file, in the order given; a summary goes to standard error."""
     from gateway.client import Client, fingerprint
 
+    # An empty variable is one that is not set, as compose passes it on.
+    lookup_key = os.environ.get("OCR_CLIENT_LOOKUP_KEY") or None
+    api_key = os.environ.get("OCR_CLIENT_API_KEY") or None
     try:
-        lookup_key = os.environ.get("OCR_CLIENT_LOOKUP_KEY")
         fingerprint(b"", **_options(chosen), lookup_key=lookup_key)
     except ValueError as error:
         print(f"--pages or OCR_CLIENT_LOOKUP_KEY: {error}", file=sys.stderr)
         return 2
-    api_key = os.environ.get("OCR_CLIENT_API_KEY")
     if chosen.id:
         if api_key and not lookup_key:
             print("--id asks nobody, so it needs OCR_CLIENT_LOOKUP_KEY: a tenant's ids depend on it.", file=sys.stderr)

@@ -33,6 +33,8 @@ _MEDIA_TYPES = {
     "text/csv": "csv",
     "text/vnd.hocr+html": "hocr",
 }
+# A range with a parameter is met by what has it (RFC 9110, 12.5.1), and every answer is in UTF-8.
+_REPRESENTATIONS = _MEDIA_TYPES | {f"{name}; charset=utf-8": clothes for name, clothes in _MEDIA_TYPES.items()}
 # What multipart and JSON add around the images themselves.
 _ENVELOPE_BYTES = 64 * 1024
 # A form may weigh this many images of the largest size, however many images it holds; the edge has the same bound.
@@ -232,7 +234,7 @@ def _score(value: str) -> float:
 def _accepted(request: Request) -> str:
     if not request.accept_mimetypes:
         return "json"
-    return _MEDIA_TYPES[request.accept_mimetypes.best_match(list(_MEDIA_TYPES), "application/json")]
+    return _REPRESENTATIONS[request.accept_mimetypes.best_match(list(_REPRESENTATIONS), "application/json")]
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

@@ -144,7 +144,7 @@ class Desk:
     def _console(self, message: Any) -> None:
         # Chromium notes each refusal of the API as an error; whether they are right is for the tests to say.
         refused = message.text.startswith("Failed to load resource") and (
-            RESULT_ADDRESS.search(message.location["url"]) or re.search("/ocr|/preview", message.location["url"])
+            RESULT_ADDRESS.search(message.location["url"]) or re.search("/ocr|/preview|/jobs/", message.location["url"])
         )
         if message.type in ("error", "warning") and not refused:
             self.complaints.append(message.text)

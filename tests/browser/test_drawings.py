@@ -72,6 +72,18 @@ def test_pages_are_drawn_large_with_boxes_where_the_text_is_when_they_are_turned
     assert opened.drawings() == ["?page=1", "?page=2"], "the last few are remembered"
 
 
+def test_who_turns_pages_by_keyboard_stays_at_the_page_buttons(desk, pages):
+    opened = desk()
+    opened.choose(file_of(pages))
+    opened.settled()
+    focused = opened.page.locator("[data-tool]:focus")
+    opened.page.get_by_role("button", name="Next page").press("Enter")
+    expect(focused).to_have_attribute("data-tool", "next")
+    focused.press("Enter")
+    expect(opened.page.locator(".pages > span")).to_have_text("3 / 3")
+    expect(focused).to_have_attribute("data-tool", "previous")
+
+
 def test_a_line_on_another_page_leads_there(desk, pages):
     opened = desk()
     opened.choose(file_of(pages))

@@ -139,6 +139,51 @@ def test_a_document_can_be_taken_off_the_list(desk, drawn):
     assert not opened.page.locator("#desk").is_visible()
 
 
+def test_when_the_open_document_is_taken_off_the_next_one_is_opened(desk, drawn):
+    opened = desk()
+    opened.choose(*(drawn(f"Page {number}").file(f"{number}.png") for number in range(1, 5)))
+    opened.settled()
+    shown = opened.page.locator("h2.name")
+    opened.page.locator(".card .open").nth(1).click()
+    opened.page.get_by_role("button", name="Remove 2.png from the list").click()
+    assert shown.inner_text() == "3.png"
+    opened.page.get_by_role("button", name="Remove 1.png from the list").click()
+    assert shown.inner_text() == "3.png"
+    opened.page.get_by_role("button", name="Remove 3.png from the list").click()
+    assert shown.inner_text() == "4.png"
+
+
+def test_a_list_is_cleared_without_being_drawn_once_for_each_document(desk, drawn):
+    opened = desk()
+    opened.choose(*[drawn("The same again").file()] * 12)
+    opened.settled()
+    opened.page.evaluate(
+        """() => {
+            window.changes = 0;
+            const observer = new MutationObserver((records) => (window.changes += records.length));
+            observer.observe(document.getElementById("documents"), {childList: true});
+        }"""
+    )
+    opened.page.get_by_role("button", name="Clear the list").click()
+    assert opened.page.locator(".card").count() == 0
+    assert opened.page.evaluate("window.changes") == 1
+    assert opened.page.evaluate("document.activeElement.id") == "choose"
+
+
+def test_the_pages_own_pictures_are_not_taken_for_files_that_are_dragged_in(desk, drawn):
+    opened = desk()
+    opened.choose(drawn("Stays").file("stays.png"))
+    opened.settled()
+    opened.page.evaluate("document.addEventListener('dragstart', () => (window.dragged = true))")
+    for picture in ("h1 img", ".card .preview", ".sheet img"):
+        box = opened.page.locator(picture).bounding_box()
+        opened.page.mouse.move(box["x"] + 8, box["y"] + 8)
+        opened.page.mouse.down()
+        opened.page.mouse.move(box["x"] + 90, box["y"] + 90, steps=4)
+        opened.page.mouse.up()
+    assert opened.page.evaluate("window.dragged") is None
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_boxes_fit_a_picture_that_its_exif_mark_turns(desk, drawn, orientation):
     page = drawn("Turned by the camera", f"Orientation {orientation}")
@@ -196,6 +241,20 @@ def test_a_file_of_several_pages_is_read_as_a_job_that_tells_its_progress(desk, 
     assert opened.page.locator(".pages > span").inner_text() == "1 / 6"
     firsts = [text.replace(" ", "") for text in opened.texts if text.startswith("Page")]
     assert firsts == [f"Pagenumber{number}" for number in range(1, 7)]
+
+
+def test_a_job_is_asked_after_while_an_edge_says_that_its_gateway_is_being_replaced(desk, drawn):
+    away = iter([502, 503, 504])
+
+    def answer(route):
+        status = next(away, None)
+        route.fulfill(status=status, body="") if status else route.continue_()
+
+    opened = desk(before=lambda page: page.route("**/jobs/*", answer))
+    opened.choose(booklet([drawn("Kept meanwhile 1"), drawn("Kept meanwhile 2")], "kept.tiff"))
+    opened.settled()
+    assert next(away, None) is None
+    assert opened.texts == ["Kept meanwhile 1", "Kept meanwhile 2"]
 
 
 def read_pages_3_to_4(opened):

@@ -119,6 +119,14 @@ def test_copy_all_gives_the_text(result, gateway):
     assert clipboard(result) == record_of(result, gateway)["text"] == "\n".join(LINES)
 
 
+def test_a_button_that_is_pressed_twice_has_its_own_words_again(result):
+    own = result.page.locator("#copy-all")
+    words = own.inner_text()
+    own.dblclick()
+    expect(own).to_have_text("Copied")
+    expect(own).to_have_text(words)
+
+
 def test_copying_works_without_the_clipboard_interface(desk, drawn):
     opened = desk(before=lambda page: page.add_init_script("delete Navigator.prototype.clipboard"))
     opened.choose(drawn(*LINES).file())

@@ -144,6 +144,13 @@ class TestBodies:
         sent = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n" + CHUNKED + b"\r\nZZ\r\n"
         assert_one_problem(exchange(served, sent), 404)
 
+    @pytest.mark.parametrize("kind", [PNG, JSON])
+    def test_whoever_sends_too_much_to_the_end_and_then_looks_is_told_so(self, served, kind):
+        # As nginx does, and every client that does not listen while it sends.
+        body = bytes(30_000_000)
+        head = POST + kind + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert_one_problem(exchange(served, head + body), 413)
+
     def test_a_chunked_body_of_no_type_is_unsupported(self, served):
         sent = POST + CHUNKED + b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
         assert_one_problem(exchange(served, sent), 415)

@@ -85,6 +85,25 @@ def test_a_tenants_ids_are_not_printed_without_its_lookup_key(look_up, tmp_path,
     assert look_up("--id", path).stdout.split() == [expected, str(path)]
 
 
+def test_empty_variables_are_unset_ones(look_up, tmp_path, monkeypatch):
+    path = tmp_path / "page.png"
+    path.write_bytes(b"page")
+    monkeypatch.setenv("OCR_CLIENT_API_KEY", "")
+    monkeypatch.setenv("OCR_CLIENT_LOOKUP_KEY", "")
+    assert look_up("--id", path).stdout.split() == [hashlib.sha256(b"page").hexdigest(), str(path)]
+    assert "1 unknown, 0 failed" in look_up(path).stderr
+
+
+def test_a_file_named_in_another_encoding_is_answered_like_the_others(look_up, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # as in a desktop's locale
+    paths = [tmp_path / os.fsdecode("发票.png".encode("gbk")), tmp_path / "page.png"]
+    for path in paths:
+        path.write_bytes(b"page")
+    assert [json.loads(line)["file"] for line in look_up("--json", *paths).stdout.splitlines()] == list(map(str, paths))
+    named = look_up("--id", *paths)
+    assert (named.returncode, len(named.stdout.splitlines())) == (0, 2)
+
+
 def test_a_job_of_a_client_ends_with_its_result(url):
     invoice = draw_invoice(42)
     with Client(url) as client:

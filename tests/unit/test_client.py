@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import shutil
 import socket
@@ -107,6 +108,17 @@ def test_a_file_has_the_fingerprint_of_its_bytes(tmp_path):
     assert fingerprint(str(tmp_path / "page.png")).size == len(data)
 
 
+@pytest.mark.parametrize("size", [0, 7, 700_000])
+def test_an_open_file_on_disk_in_memory_or_a_pipe_has_the_fingerprint_of_what_is_left_of_it(tmp_path, size):
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "page.png").write_bytes(b"read before" + data)
+    cat = subprocess.Popen(["cat", tmp_path / "page.png"], stdout=subprocess.PIPE)
+    with cat, open(tmp_path / "page.png", "rb") as on_disk:
+        for file in (on_disk, io.BytesIO(b"read before" + data), cat.stdout):
+            assert file.read(11) == b"read before"
+            assert fingerprint(file) == fingerprint(data)
+
+
 def test_with_a_lookup_key_the_id_is_an_hmac_of_the_digest():
     expected = hmac.new(b"tenant", hashlib.sha256(b"page").digest(), "sha256").hexdigest()
     assert fingerprint(b"page", lookup_key=b"tenant".hex()).id == expected
@@ -203,6 +215,21 @@ def test_a_job_is_asked_after_until_its_result_is_there(client, gateway):
     assert gateway.seen[0][3]["Prefer"] == "respond-async"
 
 
+def test_a_job_outlives_its_gateway(client, gateway, monkeypatch):
+    monkeypatch.setattr("gateway.client._SECONDS_BETWEEN_TRIES_WHILE_AWAY", (0.01, 0.01))
+    own, job = fingerprint(b"page").id, "/jobs/" + "C" * 22
+    away, running = (502, {}, b"<html>"), (200, {}, {"status": "running", "progress": {"done": 0, "total": 1}})
+    done = (303, {"Location": f"/results/{own}"}, {})
+    gateway.script["POST /ocr?match=none"] = [(202, {"Location": job}, {})]
+    gateway.script[f"GET /results/{own}"] = [(200, {}, RESULT)]
+    gateway.script[f"GET {job}"] = [away, away, running, away, (504, {}, b""), done]
+    assert client.recognise(b"page", match="none", job=True).result == RESULT
+    gateway.script[f"GET {job}"] = [away]
+    with pytest.raises(ClientError) as caught:
+        client.recognise(b"page", match="none", job=True)
+    assert caught.value.status == 502
+
+
 def test_a_job_that_failed_is_told_as_its_refusal(client, gateway):
     error = {"status": 422, "title": "Damaged", "detail": "Send it again."}
     state = {"status": "failed", "progress": {"done": 0, "total": 1}, "error": error}
@@ -222,8 +249,9 @@ def test_a_redirect_to_another_place_is_not_followed(gateway):
 
 
 def test_an_api_key_is_sent_and_never_over_plain_http_to_another_machine(gateway):
-    with pytest.raises(ValueError, match="https"):
-        Client("http://ocr.example", api_key="secret")
+    for other in ("ocr.example", "127.ocr.example", "127.0.0.1.ocr.example", "localhost.ocr.example", "10.127.0.1"):
+        with pytest.raises(ValueError, match="https"):
+            Client(f"http://{other}", api_key="secret")
     with Client(gateway.url, api_key="secret") as client:
         client.look_up(b"page")
     assert gateway.seen[0][3]["Authorization"] == "Bearer secret"

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.cli import keys as keys_command
+from gateway.cli import main
 from gateway.identity import Options, result_id
 from gateway.tenants import KeysError, KeyTable, Operator, Tenants, key_digest, new_api_key
 
@@ -211,7 +212,6 @@ class TestCommand:
     @pytest.fixture
     def keys(self, path, capsys):
         """``keys(…) -> (exit status, output)``."""
-        from gateway.cli import main
 
         def run(*arguments: str) -> tuple[int, str]:
             status = main(["keys", "--file", str(path), *arguments])
@@ -264,6 +264,19 @@ class TestCommand:
         write(path, '{"tenants": {"acme": "half"}}')
         assert keys("new", "acme")[0] == 1
         assert path.read_text() == '{"tenants": {"acme": "half"}}'
+
+    def test_a_file_that_cannot_be_written_is_told_in_one_line(self, path, capsys):
+        path.touch()
+        assert main(["keys", "--file", str(path / "keys.json"), "new", "acme"]) == 1
+        out, err = capsys.readouterr()
+        assert (out, len(err.splitlines())) == ("", 1)
+        assert str(path) in err
+
+    @pytest.mark.parametrize("action", [["new", "acme"], ["list"], ["revoke", "0" * 12], ["lookup-key", "acme"]])
+    def test_an_empty_variable_is_an_unset_one(self, monkeypatch, capsys, action):
+        monkeypatch.setenv("OCR_API_KEYS_FILE", "")
+        assert main(["keys", *action]) == 2
+        assert "OCR_API_KEYS_FILE is not set" in capsys.readouterr().err
 
     def test_who_could_read_the_file_still_can(self, path, keys):
         """Whoever could not would go on with the keys from before, the revoked one among them."""

@@ -34,7 +34,7 @@ const result = new Result($("result"), {
     forget: async (entry, button) => {
       if (!confirm(t("forgetSure"))) return;
       if (await documents.forget(entry)) {
-        removeEntry(entry);
+        removeEntries([entry]);
         announce(t("forgotten"));
       } else said(button, t("forgetFailed"));
     },
@@ -88,7 +88,6 @@ function listenForFiles() {
 // --- the list -------------------------------------------------------------------------------
 
 function changed(entry) {
-  if (!documents.entries.includes(entry) && entry === current) current = documents.entries.at(-1) ?? null;
   current ??= documents.entries[0] ?? null;
   if (entry.announced !== entry.state) {
     entry.announced = entry.state;
@@ -117,10 +116,12 @@ function open(entry) {
   renderDesk();
 }
 
-function removeEntry(entry) {
-  const at = documents.entries.indexOf(entry);
-  picture.forget(entry);
-  documents.remove(entry);
+function removeEntries(entries) {
+  const at = documents.entries.indexOf(entries[0]);
+  for (const entry of entries) {
+    picture.forget(entry);
+    documents.remove(entry);
+  }
   if (!documents.entries.includes(current)) current = documents.entries[Math.min(at, documents.entries.length - 1)] ?? null;
   renderList();
   renderDesk();
@@ -144,7 +145,7 @@ function card(entry, index) {
     h("button", { type: "button", class: "open", "aria-current": entry === current ? "true" : null, "data-focus": `open${index}`, onclick: () => open(entry) },
       preview(entry),
       h("span", { class: "card-words" }, h("span", { class: "card-name", title: name }, name), h("span", { class: "card-state" }, cardState(entry)))),
-    h("button", { type: "button", class: "close", "aria-label": t("closeDocument", { name }), "data-focus": `close${index}`, onclick: () => removeEntry(entry) }, icon(ICONS.close)));
+    h("button", { type: "button", class: "close", "aria-label": t("closeDocument", { name }), "data-focus": `close${index}`, onclick: () => removeEntries([entry]) }, icon(ICONS.close)));
 }
 
 function cardState(entry) {
@@ -157,7 +158,7 @@ function cardState(entry) {
 function preview(entry) {
   const { thumbnail } = entry;
   if (!entry.preview) {
-    entry.preview = h("img", { class: "preview", alt: "", width: "36", height: "44", decoding: "async", src: entry.url });
+    entry.preview = h("img", { class: "preview", alt: "", draggable: "false", width: "36", height: "44", decoding: "async", src: entry.url });
     entry.preview.addEventListener("error", () => {
       entry.unshowable = true;
       const kept = entry.thumbnail;
@@ -182,7 +183,7 @@ function batchActions() {
     h("span", {}, t("saveAll")), copyAll, saving,
     documents.busy()
       ? h("button", { type: "button", class: "plain", onclick: () => documents.entries.forEach((entry) => documents.cancel(entry)) }, t("cancelAll"))
-      : h("button", { type: "button", class: "plain", onclick: () => [...documents.entries].forEach(removeEntry) }, t("clear")));
+      : h("button", { type: "button", class: "plain", onclick: () => removeEntries([...documents.entries]) }, t("clear")));
 }
 
 // --- the desk: picture and lines --------------------------------------------------------------
@@ -231,12 +232,19 @@ async function copyLine(index) {
 
 const copyWords = (done) => t(done ? "copied" : "copyFailed");
 
+const saying = new Map(); // The own words of buttons that say something else, and who gives them back.
+
 /** Says for a moment on a button, and aloud, what came of it. */
 function said(button, outcome) {
-  const words = button.textContent;
+  const { words, timer } = saying.get(button) ?? { words: button.textContent };
+  clearTimeout(timer);
   button.textContent = outcome;
   announce(outcome);
-  setTimeout(() => (button.textContent = words), 1500);
+  const giveBack = () => {
+    button.textContent = words;
+    saying.delete(button);
+  };
+  saying.set(button, { words, timer: setTimeout(giveBack, 1500) });
 }
 
 function announce(words) {

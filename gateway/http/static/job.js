@@ -5,6 +5,7 @@ import { credentials } from "./account.js";
 const FIRST_PAUSE = 300; // Milliseconds; each pause is half as long again as the one before.
 const LONGEST_PAUSE = 2000;
 const MOST_MISSED = 5; // Questions in a row without an answer, after which nobody is there any more.
+const AWAY = new Set([502, 503, 504]); // What an edge says while gateways are being replaced; the next one has the job.
 
 /**
  * Asks after the job at `address` until it has ended; the response is its result's, or that of a refusal.
@@ -23,6 +24,7 @@ export async function ended(address, { signal, onPage }) {
       if (error.name === "AbortError" || ++missed > MOST_MISSED) throw error;
       continue;
     }
+    if (AWAY.has(response.status) && ++missed <= MOST_MISSED) continue;
     missed = 0;
     if (response.redirected || !response.ok) return response;
     const job = await response.json();

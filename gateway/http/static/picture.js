@@ -241,7 +241,9 @@ export class Picture {
         h("span", {}, `${number(this.page)} / ${number(Math.max(pages, numbers.at(-1)))}`),
         tool("next", () => this.#turnTo(numbers[at + 1]), t("nextPage"), icon(ICONS.right), { disabled: at >= numbers.length - 1 }),
       ));
-    if (focused) this.tools.querySelector(`[data-tool="${focused}"]`)?.focus();
+    const pressable = (selector) => this.tools.querySelector(`${selector}:enabled`);
+    // On the first page and on the last, one of the page buttons can neither be pressed nor have the focus.
+    if (focused) (pressable(`[data-tool="${focused}"]`) ?? pressable(".pages .tool"))?.focus();
   }
 
   #toggleBoxes() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ TEMPLATES = Path(__file__).resolve().parents[1]
 SETTINGS_FILE = Path("settings")
 PLACEHOLDER = re.compile(r"\{\{ ([a-z_]+) \}\}")
 
+# An image may wait 20 s for memory and be decoded for 40.
+_DECODING_SECONDS = 60
 
 # Where no origin is allowed, evaluating two variables for each hit would be work for nothing.
 _RESULT_CORS = """\
@@ -77,7 +80,8 @@ def placeholders(values: Mapping[str, object]) -> dict[str, str]:
             "user": f"user {values['OCR_EDGE_USER']};" if values["OCR_EDGE_USER"] else "",
             "inactive": str(ttl + 3600),
             "lock_timeout": str(lookup_timeout + 2),
-            "answer_timeout": str(int(read_timeout) + 15),
+            # A batch begins its last image until one reading's deadline has passed.
+            "answer_timeout": str(2 * math.ceil(read_timeout) + _DECODING_SECONDS),
             # As in the gateway: room for base64, for multipart's envelope, and for a batch.
             "max_body_bytes": str(4 * max_upload_bytes + 64 * 1024),
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,6 +144,41 @@ def test_a_real_answer_fits_its_description(client, invoice):
     assert list(Draft202012Validator(schema).iter_errors(answer)) == []
 
 
+def test_answers_of_every_kind_are_as_described(client, invoice):
+    document = client.get("/openapi.json").json
+
+    def resolved(node):
+        while "$ref" in node:
+            node = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), document)
+        return node
+
+    def fits(method, address, path="", **request):
+        answer = client.open(address, method=method, **request)
+        described = document["paths"][path or address.partition("?")[0]][method.lower()]["responses"]
+        content = resolved(described[str(answer.status_code)])["content"]
+        assert answer.mimetype in content, (address, answer.status_code, answer.mimetype)
+        if answer.is_json:
+            schema = content[answer.mimetype]["schema"] | {"components": document["components"]}
+            assert list(Draft202012Validator(schema).iter_errors(answer.json)) == []
+        return answer
+
+    image = {"data": invoice.encoded(), "content_type": "image/png"}
+    for address in ("/ocr", "/api/ocr", "/ocr/predict"):
+        for clothes in ("json", "text", "csv", "hocr"):
+            assert fits("POST", f"{address}?format={clothes}", **image).status_code == 200
+        assert fits("POST", f"{address}?format=xml", **image).status_code == 400
+    assert fits("POST", "/preview", **image).status_code == 200
+    accepted = fits("POST", "/ocr", **image, headers={"Prefer": "respond-async"})
+    assert accepted.status_code == 202
+    while (job := fits("GET", accepted.headers["Location"], "/jobs/{job}")).status_code == 200:
+        assert job.json["status"] in ("queued", "running")
+    for clothes in ("", "/text", "/lines.csv", "/hocr", "/thumbnail.webp"):
+        assert fits("GET", job.headers["Location"] + clothes, "/results/{id}" + clothes).status_code == 200
+        assert fits("GET", "/results/none" + clothes, "/results/{id}" + clothes).status_code == 404
+    for address in ("/healthz", "/readyz", "/metrics", "/stats", "/account"):
+        assert fits("GET", address).status_code == 200
+
+
 def test_the_example_of_an_answer_fits_the_description_and_is_shown(client):
     document = client.get("/openapi.json").json
     example = document["components"]["schemas"]["Result"]["examples"][0]
@@ -200,6 +237,8 @@ class TestOrigins:
         allowed = client.options("/ocr", headers={"Origin": "https://erp.example"})
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://erp.example"
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+        sent = allowed.headers["Access-Control-Allow-Headers"].split(", ")
+        assert {"Prefer", "If-Match", "If-Unmodified-Since", "X-API-Key", "X-Request-ID"} <= set(sent), "what is heeded"
         seen = allowed.headers["Access-Control-Expose-Headers"].split(", ")
         assert {"Retry-After", "Location", "X-Request-ID", "X-Cache-Status"} <= set(seen), "what a page has to act on"
         other = client.get("/healthz", headers={"Origin": "https://evil.example"})

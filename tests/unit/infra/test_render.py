@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Settings
+from gateway.image import budget, isolated
 from gateway.purge import RENDERINGS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -106,6 +107,15 @@ def test_what_was_used_can_be_read_back(module_file, tmp_path):
     chosen = {"OCR_EDGE_UPSTREAMS": "a:1,b:2", "OCR_READ_TIMEOUT": "2.5", "OCR_EDGE_DIR": str(tmp_path)}
     values = settings.load(chosen | {"OCR_EDGE_PURGE_MODULE": module_file})
     assert settings.described(settings.describe(values)) == values
+
+
+@pytest.mark.parametrize("deadline", ["0.5", "2.5", "60", "600"])
+def test_the_edge_waits_for_the_last_image_of_a_batch(module_file, tmp_path, deadline):
+    values = settings.load(
+        {"OCR_EDGE_PURGE_MODULE": module_file, "OCR_EDGE_DIR": str(tmp_path), "OCR_READ_TIMEOUT": deadline}
+    )
+    begun_at_last, decoding, reading = float(deadline), budget.WAIT_SECONDS + isolated.WALL_SECONDS, float(deadline)
+    assert int(templates.placeholders(values)["answer_timeout"]) >= begun_at_last + decoding + reading
 
 
 def test_the_command_refuses_before_it_writes(tmp_path):
