@@ -16,11 +16,11 @@ import numpy as np
 from gateway.matching.align import Alignment, align
 from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
-from gateway.matching.marks import Row
 from gateway.matching.paper import Paper, paper_of, photographed_sheet, shown_on
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame, rows_around
+from gateway.matching.suspects import boxes_of, can_be_read, legible
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +80,6 @@ class Thresholds:
 
 
 DEFAULT_THRESHOLDS = Thresholds()
-
-MOST_SUSPECTS = 24
-"""Places with pale marks outside the lines that are read; a page with more of them is another one."""
-SLANT = 2.5
-"""The shorter side of a row of marks that can be read, relative to their size: others run slantwise."""
-LEAST_PRINT_HEIGHT = 4.0
-"""Height of a row of marks in the page, pixels, below which nothing can be read."""
-ROOM = 0.2
-"""Around a row of marks that is read, relative to their size: what detectors leave. With more, what stands beside it is
-read with it."""
 
 _KANA, _LAST_HALFWIDTH = "\u3041", "\uffdc"
 _FULLWIDTH, _LAST_FULLWIDTH = "\uff00", "\uff65"  # digits, letters and signs
@@ -293,25 +283,6 @@ def agrees_as_a_whole(lines: int, doubtful: int, differing: int, thresholds: Thr
     """Whether ``doubtful`` of ``lines`` lines, ``differing`` clearly, leave the page the same form in the same place,
     so that reading lines again can settle the matter."""
     return doubtful <= thresholds.doubtful_share * lines and differing <= thresholds.differing_share * lines
-
-
-def legible(rows: Sequence[Row], scale: float) -> list[Row]:
-    """Those of ``rows`` that are high enough for print. ``scale``: pixels of the page in one of theirs."""
-    return [row for row in rows if min(row.right - row.left, row.bottom - row.top) * scale >= LEAST_PRINT_HEIGHT]
-
-
-def can_be_read(rows: Sequence[Row]) -> bool:
-    """Whether reading the boxes of ``rows`` would tell whether they are print: few, and level or upright."""
-    return len(rows) <= MOST_SUSPECTS and all(
-        min(row.right - row.left, row.bottom - row.top) <= SLANT * row.size for row in rows)
-
-
-def boxes_of(rows: Sequence[Row]) -> np.ndarray:
-    """float32 (k, 4, 2): the boxes of ``rows``, in their pixels, with some room around."""
-    found = [(row.left - room, row.top - room, row.right + room, row.bottom + room)
-             for row in rows for room in [ROOM * row.size]]
-    left, top, right, bottom = np.float32(found).reshape(-1, 4).T
-    return np.stack([left, top, right, top, right, bottom, left, bottom], axis=1).reshape(-1, 4, 2)
 
 
 def boxes_in_page(boxes: np.ndarray, query: Query, alignment: Alignment) -> np.ndarray:

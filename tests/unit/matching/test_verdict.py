@@ -16,15 +16,8 @@ from gateway.matching import verdict as module
 from gateway.matching.compare import Comparison
 from gateway.matching.marks import Row
 from gateway.matching.proof import make_proof
-from gateway.matching.verdict import (
-    MOST_SUSPECTS,
-    agrees_as_a_whole,
-    altered_lines,
-    can_be_read,
-    has_ideographs,
-    legible,
-    line_limits,
-)
+from gateway.matching.suspects import MOST_SUSPECTS, can_be_read, legible
+from gateway.matching.verdict import agrees_as_a_whole, altered_lines, has_ideographs, line_limits
 
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 some = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
