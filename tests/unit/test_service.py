@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from gateway.errors import BrokenImage, Overloaded, ReadingFailed, StoreUnavaila
 from gateway.identity import Options, result_id
 from gateway.purge import PurgeFailed
 from gateway.store.base import StoreError
+from gateway.store.sqlite import SQLiteStore
+from gateway.store.tiered import TieredStore
 from tests.doubles import Drawing, build_gateway, draw_invoice
 from worker.types import Line
 
@@ -245,6 +248,26 @@ class TestDeletion:
         gateway.service.delete(original.id)
         assert sorted(purged) == sorted([original.id, copy.id])
         assert traces(store) == []
+
+    def test_a_deletion_is_not_confirmed_while_copies_cannot_be_listed(self, tmp_path, monkeypatch):
+        hot, durable = SQLiteStore(tmp_path / "hot.sqlite3"), SQLiteStore(tmp_path / "durable.sqlite3")
+        with closing(TieredStore(hot, durable)) as tiers:
+            gateway = build_gateway(tiers)
+            drawing = gateway.reader.knows(draw_invoice(1))
+            original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+            copy = gateway.service.recognise(drawing.encoded("BMP"), PLAIN).record
+            for key in list(hot.scan("")):  # Redis came back empty
+                hot.delete(key)
+
+            def slow_down(prefix: str):
+                raise StoreError("s3: scan: answered SlowDown")
+
+            with monkeypatch.context() as moment:
+                moment.setattr(durable, "scan", slow_down)
+                with pytest.raises(StoreUnavailable):
+                    gateway.service.delete(original.id)
+            gateway.service.delete(original.id)
+            assert gateway.service.look_up(copy.id) is None
 
     def test_a_copy_made_while_its_source_is_deleted_does_not_survive(self, gateway, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
