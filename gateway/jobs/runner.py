@@ -65,12 +65,14 @@ class Jobs:
         service = self._service_named(tenant)
         if service is None:
             raise Unauthorized("This API key is not valid any more.")
+        now = time.time()
         job = Job(
             id=id_of_tenant(tenant, secrets.token_urlsafe(16)),
             result_id=service.identify(upload, options),
             options=options.changed(),
             match=match,
-            expires_at=int(time.time()) + LIFETIME_SECONDS,
+            expires_at=int(now) + LIFETIME_SECONDS,
+            asked_at=now,
         )
         try:
             self._jobs.add(job, upload)

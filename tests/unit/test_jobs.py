@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -283,6 +284,26 @@ def test_the_longer_a_job_has_waited_the_longer_it_rests(node, store):
     assert one.jobs.find(job).not_before == pytest.approx(time.time() + hour / 10, abs=10)
     time.sleep(4 * one.sweep)
     assert one.reader.reads == 1
+
+
+def test_what_is_sent_again_in_the_second_of_its_deletion_is_kept(node):
+    first = node()
+    wanted = result_id(draw_invoice(0).encoded(), Options())
+    eventually(lambda: time.time() % 1 < 0.5)
+    first.gateway.service.delete(wanted)
+    assert first.ended(first.submit(0)).status == "done"
+    assert first.gateway.service.look_up(wanted) is not None
+
+
+def test_a_job_of_a_version_that_knew_whole_seconds_is_run(node, store):
+    job_id = left_behind(store)
+    fields = json.loads(store.get(f"jobs/{job_id}").value)
+    del fields["asked_at"]
+    store.put(f"jobs/{job_id}", json.dumps(fields).encode(), fields["expires_at"])
+    first = node()
+    assert first.jobs.find(job_id).asked_at == fields["expires_at"] - LIFETIME_SECONDS
+    first.jobs.resume()
+    assert first.ended(job_id).status == "done"
 
 
 def test_a_job_that_breaks_is_given_up_in_the_end(node, caplog):
