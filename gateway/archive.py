@@ -92,12 +92,18 @@ class Archive:
         """The keys of all nomination entries. Raises :class:`StoreError`."""
         return self.store.scan("index/")
 
-    def save_reading(self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options) -> None:
+    def save_reading(
+        self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options, asked_at: float
+    ) -> bool:
         """Store a reading with all that belongs to it, in place of what was under its id.
 
-        Raises :class:`StoreError` when it could not be kept.
+        ``False``: it is not kept, for it was deleted after it was asked for (``asked_at``, POSIX seconds). Raises
+        :class:`StoreError` when it could not be kept.
         """
         before, until = self.find(record.id), record.expires_at
+        # What is there may have been asked for after the deletion: it would go with this reading.
+        if before is not None and self.was_deleted_since(record.id, asked_at):
+            return False
         self.store.put(_thumbnail_key(record.id), thumbnail, until)
         if proof is not None:
             self.store.put(_proof_key(record.id), proof, until)
@@ -107,6 +113,10 @@ class Archive:
             self.store.put(record.index_key, b"", until)
         if before is not None:
             self._forget_ways_to(before.record, record)
+        if self.was_deleted_since(record.id, asked_at):
+            self.delete(record.id)
+            return False
+        return True
 
     def save_copy(self, copy: Record, thumbnail: bytes) -> Record:
         """Store another document's reading under the id of a copy, unless that id has a reading of its own.

@@ -352,6 +352,22 @@ class TestDeletion:
         gateway.reader.on_read = lambda: None
         assert gateway.service.recognise(drawing.encoded(), PLAIN).stored, "asked for after the deletion"
 
+    def test_what_was_read_after_a_deletion_survives_a_reading_from_before_it(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        other = build_gateway(store)
+        other.reader.knows(drawing)
+        later = []
+
+        def delete_and_ask_the_other_gateway():
+            other.service.delete(result_id(drawing.encoded()))
+            later.append(other.service.recognise(drawing.encoded(), PLAIN))
+
+        gateway.reader.on_read = delete_and_ask_the_other_gateway
+        assert not gateway.service.recognise(drawing.encoded(), PLAIN).stored
+        assert later[0].stored
+        assert other.service.look_up(later[0].record.id).record == later[0].record
+        assert other.service.recognise(resized(drawing, 0.9), PLAIN).word != "MISS"
+
     def test_two_readings_of_one_id_leave_nothing_behind(self, gateway, store):
         drawing = gateway.reader.knows(draw_invoice(1))
         record = gateway.service.recognise(drawing.encoded(), PLAIN).record
