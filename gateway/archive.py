@@ -150,8 +150,11 @@ class Archive:
         if found is not None:
             if found.record.index_key:
                 self.store.delete(found.record.index_key)
-            if found.record.match.source == result_id:
-                self.store.delete(_pixels_key(found.record.image.sha256, options_suffix(result_id)))
+            pixels = _pixels_key(found.record.image.sha256, options_suffix(result_id))
+            leads_to = self.store.get(pixels)
+            # Another file with these pixels, read later, is still found by them.
+            if leads_to is None or leads_to.value == result_id.encode():
+                self.store.delete(pixels)
         self.store.delete(_proof_key(result_id))
         self.store.delete(_thumbnail_key(result_id))
         self.store.delete(_record_key(result_id))

@@ -230,6 +230,16 @@ class TestDeletion:
         assert gateway.service.look_up(copy.id) is None
         assert gateway.service.look_up(original.id).record == original
 
+    def test_deleting_a_file_leaves_another_s_reading_of_the_same_pixels_to_be_found(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        first, second, third = (drawing.encoded("PNG", compress_level=level) for level in (1, 5, 9))
+        gateway.service.recognise(first, PLAIN)
+        gateway.service.recognise(second, PLAIN, "none")
+        gateway.service.delete(result_id(first))
+        assert gateway.service.recognise(third, PLAIN).detail == "pixels"
+        gateway.service.delete(result_id(second))
+        assert traces(store) == []
+
     def test_an_unconfirmed_deletion_says_so_and_can_be_repeated(self, gateway, store, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
         original = gateway.service.recognise(drawing.encoded(), PLAIN).record
