@@ -114,8 +114,13 @@ class JobStore:
         """After the job's end."""
         self._store.delete(_upload_key(job_id))
 
+    def forget_expired(self, job_id: str) -> None:
+        """Remove the upload of a job that came to no end in its time: S3 goes on listing it for days."""
+        if self._store.get(_upload_key(job_id)) is None:
+            self._store.delete(_upload_key(job_id))
+
     def waiting(self) -> Iterator[str]:
-        """The ids of all jobs that have not ended."""
+        """The ids of all jobs that have not ended, and perhaps of some that have expired."""
         return (key.removeprefix(_upload_key("")) for key in self._store.scan(_upload_key("")))
 
 

@@ -153,6 +153,7 @@ class Jobs:
         """Whether the job is to be tried again. What was known of it when it was taken is long out of date."""
         job = self._jobs.load(job_id)
         if job is None:
+            self._jobs.forget_expired(job_id)
             return False
         if job.ended:
             self._jobs.forget_upload(job_id)

@@ -361,6 +361,26 @@ def test_an_end_that_cannot_be_recorded_is_recorded_later(node, store):
     assert (job.status, one.reader.reads, refusals) == ("done", 1, [])
 
 
+def test_jobs_that_expired_do_not_keep_others_from_being_run(node, store, monkeypatch):
+    listed, scan = [], store.scan
+
+    def scan_like_s3(prefix: str):  # what has expired is listed until it is removed
+        yield from [key for key in listed if key.startswith(prefix)]
+        yield from scan(prefix)
+
+    def delete(key: str) -> None:
+        if key in listed:
+            listed.remove(key)
+        SQLiteStore.delete(store, key)
+
+    monkeypatch.setattr(store, "scan", scan_like_s3)
+    monkeypatch.setattr(store, "delete", delete)
+    listed += [f"uploads/{letter * 22}" for letter in "abcdef"]  # more than one gateway takes up at a time
+    job_id = left_behind(store)
+    assert node().ended(job_id).status == "done"
+    eventually(lambda: not listed)
+
+
 def test_a_job_whose_upload_is_gone_says_so(node, store):
     one = node(sweep=60)
     one.hold()
