@@ -67,8 +67,10 @@ class TieredStore:
         if refill:
             try:
                 found = self.hot.get(key)
-            except StoreError:
+            except StoreError as error:
                 self._on_degraded(self.hot.name, "get")
+                if key in self._unsaved:  # the durable tier has nothing, or what was replaced
+                    raise StoreError(f"tiered: get: {self.hot.name} alone has it") from error
                 found, refill = None, False
             if found is not None and found.value != _TOMBSTONE:
                 return found

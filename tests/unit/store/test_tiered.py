@@ -186,6 +186,21 @@ def test_while_the_durable_tier_is_down_the_hot_one_keeps_values_and_they_are_co
     assert degraded == [("s3", "put")]
 
 
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_what_only_the_failing_hot_tier_has_is_not_called_missing(
+    tiers: TieredStore, hot: Unreliable, durable: Unreliable, before: bytes | None
+) -> None:
+    if before is not None:
+        tiers.put("k", before, FAR)
+    durable.down = True
+    tiers.put("k", b"new", FAR)
+    durable.down, hot.down = False, True
+    with pytest.raises(StoreError, match="redis alone has it"):
+        tiers.get("k")
+    hot.down = False
+    assert value(tiers) == b"new"
+
+
 def test_a_put_that_has_expired_already_is_a_deletion(tiers: TieredStore, durable: Unreliable) -> None:
     tiers.put("k", b"v", FAR)
     durable.down = True
