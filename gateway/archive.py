@@ -121,12 +121,16 @@ class Archive:
     def save_copy(self, copy: Record, thumbnail: bytes) -> Record:
         """Store another document's reading under the id of a copy, unless that id has a reading of its own.
 
-        Returns the record that the id has now. Raises :class:`StoreError`.
+        Returns the record that the id has now. Raises :class:`StoreError`, as well when a deletion by another gateway
+        could not be sure to find the copy.
         """
         there = self.find(copy.id)
         if there is not None and there.record.match.source == copy.id and there.record.was_read_with(copy.options):
             return there.record
-        self.store.put(_alias_key(copy.match.source, copy.id), b"", copy.expires_at)
+        # Not just put: while the durable tier is down that reaches the hot one alone, where no deletion looks for it.
+        marker = _alias_key(copy.match.source, copy.id)
+        if not self.store.add(marker, b"", copy.expires_at):
+            self.store.put(marker, b"", copy.expires_at)
         self.store.put(_thumbnail_key(copy.id), thumbnail, copy.expires_at)
         self.store.put(_record_key(copy.id), copy.to_bytes(), copy.expires_at)
         return copy

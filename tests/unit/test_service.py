@@ -279,6 +279,26 @@ class TestDeletion:
             gateway.service.delete(original.id)
             assert gateway.service.look_up(copy.id) is None
 
+    def test_a_copy_that_another_gateway_s_deletion_could_not_find_is_not_kept(self, tmp_path, monkeypatch):
+        hot, durable = SQLiteStore(tmp_path / "hot.sqlite3"), SQLiteStore(tmp_path / "durable.sqlite3")
+        unreached = SQLiteStore(tmp_path / "durable.sqlite3")
+
+        def slow_down(*arguments):
+            raise StoreError("s3: answered SlowDown")
+
+        with closing(TieredStore(hot, durable)) as reached, closing(TieredStore(hot, unreached)) as tiers:
+            other, gateway = build_gateway(reached), build_gateway(tiers)
+            drawing = other.reader.knows(draw_invoice(1))
+            original = other.service.recognise(drawing.encoded(), PLAIN).record
+            with monkeypatch.context() as outage:
+                for method in ("get", "put", "add", "delete", "scan"):
+                    outage.setattr(unreached, method, slow_down)
+                copy = gateway.service.recognise(drawing.encoded("BMP"), PLAIN)
+                other.service.delete(original.id)
+            assert (copy.word, copy.stored, texts(copy)) == ("HIT", False, expected(drawing))
+            for each in (other, gateway):
+                assert each.service.look_up(copy.record.id) is None
+
     def test_a_copy_made_while_its_source_is_deleted_does_not_survive(self, gateway, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
         original = gateway.service.recognise(drawing.encoded(), PLAIN).record
