@@ -100,7 +100,8 @@ def node(store):
 def left_behind(store: FailingStore, **state) -> str:
     """The id of a job that an earlier process left in ``store``."""
     upload, until = draw_invoice(0).encoded(), int(time.time()) + LIFETIME_SECONDS
-    job = Job("j" * 22, result_id(upload, Options()), asdict(Options()), "near", **{"expires_at": until, **state})
+    state = {"match": "near", "expires_at": until, **state}
+    job = Job("j" * 22, result_id(upload, Options()), asdict(Options()), **state)
     store.put(f"jobs/{job.id}", job.to_bytes(), job.expires_at)
     store.put(f"uploads/{job.id}", upload, job.expires_at)
     return job.id
@@ -381,15 +382,35 @@ def test_jobs_that_expired_do_not_keep_others_from_being_run(node, store, monkey
     eventually(lambda: not listed)
 
 
-def test_a_job_whose_upload_is_gone_says_so(node, store):
-    one = node(sweep=60)
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_job_whose_upload_is_not_to_be_had_is_tried_again_and_then_says_so(node, store, comes_back):
+    one = node()
     one.hold()
     one.submit(0)
     assert one.held.wait(5)
     job = one.submit(1)
+    upload = store.get(f"uploads/{job}")
     store.delete(f"uploads/{job}")
     one.release.set()
-    assert one.ended(job).error["slug"] == "reading-failed"
+    if comes_back:
+        eventually(lambda: one.jobs.find(job).attempts == 1)
+        store.put(f"uploads/{job}", upload.value, upload.expires_at)
+        assert one.ended(job).status == "done"
+    else:
+        assert one.ended(job).error["detail"] == "The upload was lost; send it again."
+
+
+@pytest.mark.parametrize(("match", "status"), [("near", "done"), ("none", "failed")])
+def test_a_job_that_a_store_says_still_runs_is_done_when_its_upload_has_made_way_for_its_result(
+    node, store, match, status
+):
+    one = node(sweep=60)
+    assert one.ended(one.submit(0)).status == "done"
+    job_id = left_behind(store, match=match, status="running", attempts=ATTEMPTS - 1, asked_at=time.time())
+    store.delete(f"uploads/{job_id}")
+    one.jobs.resume()  # nothing waits any more
+    one.jobs._take(job_id)  # but a gateway that had it on its list
+    assert one.ended(job_id).status == status
 
 
 def test_no_more_jobs_are_taken_up_than_the_limit(node):
