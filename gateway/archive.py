@@ -92,12 +92,18 @@ class Archive:
         """The keys of all nomination entries. Raises :class:`StoreError`."""
         return self.store.scan("index/")
 
-    def save_reading(self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options) -> None:
+    def save_reading(
+        self, record: Record, thumbnail: bytes, proof: bytes | None, options: Options, asked_at: float
+    ) -> bool:
         """Store a reading with all that belongs to it, in place of what was under its id.
 
-        Raises :class:`StoreError` when it could not be kept.
+        ``False``: it is not kept, for it was deleted after it was asked for (``asked_at``, POSIX seconds). Raises
+        :class:`StoreError` when it could not be kept.
         """
         before, until = self.find(record.id), record.expires_at
+        # What is there may have been asked for after the deletion: it would go with this reading.
+        if before is not None and self.was_deleted_since(record.id, asked_at):
+            return False
         self.store.put(_thumbnail_key(record.id), thumbnail, until)
         if proof is not None:
             self.store.put(_proof_key(record.id), proof, until)
@@ -107,16 +113,24 @@ class Archive:
             self.store.put(record.index_key, b"", until)
         if before is not None:
             self._forget_ways_to(before.record, record)
+        if self.was_deleted_since(record.id, asked_at):
+            self.delete(record.id)
+            return False
+        return True
 
     def save_copy(self, copy: Record, thumbnail: bytes) -> Record:
         """Store another document's reading under the id of a copy, unless that id has a reading of its own.
 
-        Returns the record that the id has now. Raises :class:`StoreError`.
+        Returns the record that the id has now. Raises :class:`StoreError`, as well when a deletion by another gateway
+        could not be sure to find the copy.
         """
         there = self.find(copy.id)
         if there is not None and there.record.match.source == copy.id and there.record.was_read_with(copy.options):
             return there.record
-        self.store.put(_alias_key(copy.match.source, copy.id), b"", copy.expires_at)
+        # Not just put: while the durable tier is down that reaches the hot one alone, where no deletion looks for it.
+        marker = _alias_key(copy.match.source, copy.id)
+        if not self.store.add(marker, b"", copy.expires_at):
+            self.store.put(marker, b"", copy.expires_at)
         self.store.put(_thumbnail_key(copy.id), thumbnail, copy.expires_at)
         self.store.put(_record_key(copy.id), copy.to_bytes(), copy.expires_at)
         return copy
@@ -140,8 +154,11 @@ class Archive:
         if found is not None:
             if found.record.index_key:
                 self.store.delete(found.record.index_key)
-            if found.record.match.source == result_id:
-                self.store.delete(_pixels_key(found.record.image.sha256, options_suffix(result_id)))
+            pixels = _pixels_key(found.record.image.sha256, options_suffix(result_id))
+            leads_to = self.store.get(pixels)
+            # Another file with these pixels, read later, is still found by them.
+            if leads_to is None or leads_to.value == result_id.encode():
+                self.store.delete(pixels)
         self.store.delete(_proof_key(result_id))
         self.store.delete(_thumbnail_key(result_id))
         self.store.delete(_record_key(result_id))

@@ -19,6 +19,7 @@ from gateway.store.journal import Journal, Kind
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
 
 
 class Nominator:
@@ -35,6 +36,7 @@ class Nominator:
         self._loaded = False
         self._loader: threading.Thread | None = None
         self._closed = threading.Event()
+        self._sweep_after = 0.0
 
     def start(self) -> None:
         """Load in the background, trying again while the store is out of reach."""
@@ -81,6 +83,10 @@ class Nominator:
         """Index a new entry, here and everywhere."""
         self._apply("add", key)
         self._tell("add", key)
+        # Nominations sweep as well, but where only exact matches are wanted there are none.
+        if time.monotonic() >= self._sweep_after:
+            self._sweep_after = time.monotonic() + SWEEP_SECONDS
+            self._index.sweep(time.time())
 
     def remove(self, result_id: str) -> None:
         """Forget what ``result_id`` has, here and everywhere."""

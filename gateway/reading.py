@@ -141,14 +141,11 @@ def read_and_store(
         options=options.digest(),
     )
     try:
-        archive.save_reading(record, keepsakes.thumbnail(), proof, options)
-        if archive.was_deleted_since(task.result_id, task.asked_at):
-            archive.delete(task.result_id)
-            return Reading(record, stored=False)
+        stored = archive.save_reading(record, keepsakes.thumbnail(), proof, options, task.asked_at)
     except StoreError as error:
         log.error("result %s… could not be stored: %s", task.result_id[:8], error)
         return Reading(record, stored=False)
-    return Reading(record, stored=True)
+    return Reading(record, stored)
 
 
 def warm_up() -> None:

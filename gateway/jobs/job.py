@@ -25,6 +25,7 @@ class Job:
     """A recognition that was asked for.
 
     ``id``: what clients call it, in key mode after the name of the tenant and a slash.
+    ``asked_at``: POSIX seconds; what was deleted before, in the same second even, does not concern it.
     ``attempts``: those begun, less those that only found the reader busy or a store away. ``not_before``: POSIX
     seconds of the next one. ``error``: status, slug, title and detail of the refusal that ended it.
     """
@@ -40,11 +41,7 @@ class Job:
     attempts: int = 0
     not_before: float = 0.0
     error: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def asked_at(self) -> float:
-        """POSIX seconds."""
-        return self.expires_at - LIFETIME_SECONDS
+    asked_at: float = 0.0
 
     @property
     def tenant(self) -> str:
@@ -79,7 +76,9 @@ class Job:
     @classmethod
     def from_bytes(cls, data: bytes) -> Job:
         """Raises ``ValueError`` or ``TypeError`` for bytes that are no job."""
-        return cls(**json.loads(data))
+        job = cls(**json.loads(data))
+        # Older versions stored whole seconds only.
+        return job if job.asked_at else replace(job, asked_at=job.expires_at - LIFETIME_SECONDS)
 
 
 class JobStore:
@@ -115,8 +114,13 @@ class JobStore:
         """After the job's end."""
         self._store.delete(_upload_key(job_id))
 
+    def forget_expired(self, job_id: str) -> None:
+        """Remove the upload of a job that came to no end in its time: S3 goes on listing it for days."""
+        if self._store.get(_upload_key(job_id)) is None:
+            self._store.delete(_upload_key(job_id))
+
     def waiting(self) -> Iterator[str]:
-        """The ids of all jobs that have not ended."""
+        """The ids of all jobs that have not ended, and perhaps of some that have expired."""
         return (key.removeprefix(_upload_key("")) for key in self._store.scan(_upload_key("")))
 
 

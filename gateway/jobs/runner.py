@@ -65,12 +65,14 @@ class Jobs:
         service = self._service_named(tenant)
         if service is None:
             raise Unauthorized("This API key is not valid any more.")
+        now = time.time()
         job = Job(
             id=id_of_tenant(tenant, secrets.token_urlsafe(16)),
             result_id=service.identify(upload, options),
             options=options.changed(),
             match=match,
-            expires_at=int(time.time()) + LIFETIME_SECONDS,
+            expires_at=int(now) + LIFETIME_SECONDS,
+            asked_at=now,
         )
         try:
             self._jobs.add(job, upload)
@@ -151,6 +153,7 @@ class Jobs:
         """Whether the job is to be tried again. What was known of it when it was taken is long out of date."""
         job = self._jobs.load(job_id)
         if job is None:
+            self._jobs.forget_expired(job_id)
             return False
         if job.ended:
             self._jobs.forget_upload(job_id)
@@ -169,22 +172,25 @@ class Jobs:
     def _recognise(self, job: Job) -> Job:
         """``job`` after one more attempt: ended, or queued for another."""
         upload = self._jobs.upload(job.id)
-        if upload is None:
-            return job.failed(ReadingFailed("The upload was lost; send it again."))
         service = self._service_named(job.tenant)
         if service is None:
             return job.failed(ReadingFailed("Whoever sent this has no access any more."))
         if job.attempts >= ATTEMPTS:
             return job.failed(ReadingFailed("Recognition broke off each time it was tried."))
         begun = job.begun()
-        self._jobs.save(begun)
         failure: Refusal
         try:
-            options = Options(**job.options)
-            outcome = service.recognise(upload, options, job.match, self._progress_of(begun), job.asked_at)
-            if outcome.stored:
-                return replace(begun, status="done")
-            failure = StoreUnavailable("The result could not be stored; send the image again.")
+            if upload is None:
+                if _has_result(job, service):
+                    return replace(begun, status="done")
+                failure = ReadingFailed("The upload was lost; send it again.")
+            else:
+                self._jobs.save(begun)
+                options = Options(**job.options)
+                outcome = service.recognise(upload, options, job.match, self._progress_of(begun), job.asked_at)
+                if outcome.stored:
+                    return replace(begun, status="done")
+                failure = StoreUnavailable("The result could not be stored; send the image again.")
         except (Overloaded, StoreUnavailable, StoreError) as error:
             log.info("job %s… waits: %s", short_id(job.id), type(error).__name__)
             return job.resting()
@@ -218,3 +224,12 @@ class Jobs:
         if job.ended:
             self._jobs.forget_upload(job.id)
         return not job.ended
+
+
+def _has_result(job: Job, service: Service) -> bool:
+    """Whether a job without an upload came to its end, which a failing tier did not hear of: the upload goes then.
+
+    Raises :class:`StoreUnavailable`.
+    """
+    found = service.look_up(job.result_id)
+    return found is not None and (job.match != "none" or found.record.created_at >= job.asked_at)

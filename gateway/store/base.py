@@ -67,7 +67,10 @@ class Store(Protocol):
         """Remove ``key``; removing what is not there succeeds."""
 
     def scan(self, prefix: str) -> Iterator[str]:
-        """The live keys that start with ``prefix``, in no particular order, fetched in pages."""
+        """The live keys that start with ``prefix``, in no particular order, fetched in pages.
+
+        A :class:`StoreError` may come after some of them; without one they were all.
+        """
 
     def ping(self) -> None:
         """Return when the store answers; raise :class:`StoreError` when it doesn't."""

@@ -67,8 +67,10 @@ class TieredStore:
         if refill:
             try:
                 found = self.hot.get(key)
-            except StoreError:
+            except StoreError as error:
                 self._on_degraded(self.hot.name, "get")
+                if key in self._unsaved:  # the durable tier has nothing, or what was replaced
+                    raise StoreError(f"tiered: get: {self.hot.name} alone has it") from error
                 found, refill = None, False
             if found is not None and found.value != _TOMBSTONE:
                 return found
@@ -135,14 +137,15 @@ class TieredStore:
     def scan(self, prefix: str) -> Iterator[str]:
         """See :meth:`Store.scan`. The durable tier's keys and those known to be only in the hot tier.
 
-        While the durable tier fails, the hot tier's keys: some may be missing, come twice, or have been deleted.
+        When the durable tier fails, the hot tier's keys and then :class:`StoreError`: some may be missing, come twice,
+        or have been deleted.
         """
         try:
             yield from (key for key in self.durable.scan(prefix) if key not in self._undeleted)
-        except StoreError:
+        except StoreError as error:
             self._on_degraded(self.durable.name, "scan")
             yield from (key for key in self.hot.scan(prefix) if key not in self._undeleted)
-            return
+            raise StoreError(f"tiered: scan: some keys may be in {self.durable.name} alone") from error
         with self._lock:
             unsaved = [key for key in self._unsaved if key.startswith(prefix)]
         yield from unsaved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -99,7 +100,8 @@ def node(store):
 def left_behind(store: FailingStore, **state) -> str:
     """The id of a job that an earlier process left in ``store``."""
     upload, until = draw_invoice(0).encoded(), int(time.time()) + LIFETIME_SECONDS
-    job = Job("j" * 22, result_id(upload, Options()), asdict(Options()), "near", **{"expires_at": until, **state})
+    state = {"match": "near", "expires_at": until, **state}
+    job = Job("j" * 22, result_id(upload, Options()), asdict(Options()), **state)
     store.put(f"jobs/{job.id}", job.to_bytes(), job.expires_at)
     store.put(f"uploads/{job.id}", upload, job.expires_at)
     return job.id
@@ -285,6 +287,26 @@ def test_the_longer_a_job_has_waited_the_longer_it_rests(node, store):
     assert one.reader.reads == 1
 
 
+def test_what_is_sent_again_in_the_second_of_its_deletion_is_kept(node):
+    first = node()
+    wanted = result_id(draw_invoice(0).encoded(), Options())
+    eventually(lambda: time.time() % 1 < 0.5)
+    first.gateway.service.delete(wanted)
+    assert first.ended(first.submit(0)).status == "done"
+    assert first.gateway.service.look_up(wanted) is not None
+
+
+def test_a_job_of_a_version_that_knew_whole_seconds_is_run(node, store):
+    job_id = left_behind(store)
+    fields = json.loads(store.get(f"jobs/{job_id}").value)
+    del fields["asked_at"]
+    store.put(f"jobs/{job_id}", json.dumps(fields).encode(), fields["expires_at"])
+    first = node()
+    assert first.jobs.find(job_id).asked_at == fields["expires_at"] - LIFETIME_SECONDS
+    first.jobs.resume()
+    assert first.ended(job_id).status == "done"
+
+
 def test_a_job_that_breaks_is_given_up_in_the_end(node, caplog):
     one = node()
 
@@ -340,15 +362,55 @@ def test_an_end_that_cannot_be_recorded_is_recorded_later(node, store):
     assert (job.status, one.reader.reads, refusals) == ("done", 1, [])
 
 
-def test_a_job_whose_upload_is_gone_says_so(node, store):
-    one = node(sweep=60)
+def test_jobs_that_expired_do_not_keep_others_from_being_run(node, store, monkeypatch):
+    listed, scan = [], store.scan
+
+    def scan_like_s3(prefix: str):  # what has expired is listed until it is removed
+        yield from [key for key in listed if key.startswith(prefix)]
+        yield from scan(prefix)
+
+    def delete(key: str) -> None:
+        if key in listed:
+            listed.remove(key)
+        SQLiteStore.delete(store, key)
+
+    monkeypatch.setattr(store, "scan", scan_like_s3)
+    monkeypatch.setattr(store, "delete", delete)
+    listed += [f"uploads/{letter * 22}" for letter in "abcdef"]  # more than one gateway takes up at a time
+    job_id = left_behind(store)
+    assert node().ended(job_id).status == "done"
+    eventually(lambda: not listed)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_job_whose_upload_is_not_to_be_had_is_tried_again_and_then_says_so(node, store, comes_back):
+    one = node()
     one.hold()
     one.submit(0)
     assert one.held.wait(5)
     job = one.submit(1)
+    upload = store.get(f"uploads/{job}")
     store.delete(f"uploads/{job}")
     one.release.set()
-    assert one.ended(job).error["slug"] == "reading-failed"
+    if comes_back:
+        eventually(lambda: one.jobs.find(job).attempts == 1)
+        store.put(f"uploads/{job}", upload.value, upload.expires_at)
+        assert one.ended(job).status == "done"
+    else:
+        assert one.ended(job).error["detail"] == "The upload was lost; send it again."
+
+
+@pytest.mark.parametrize(("match", "status"), [("near", "done"), ("none", "failed")])
+def test_a_job_that_a_store_says_still_runs_is_done_when_its_upload_has_made_way_for_its_result(
+    node, store, match, status
+):
+    one = node(sweep=60)
+    assert one.ended(one.submit(0)).status == "done"
+    job_id = left_behind(store, match=match, status="running", attempts=ATTEMPTS - 1, asked_at=time.time())
+    store.delete(f"uploads/{job_id}")
+    one.jobs.resume()  # nothing waits any more
+    one.jobs._take(job_id)  # but a gateway that had it on its list
+    assert one.ended(job_id).status == status
 
 
 def test_no_more_jobs_are_taken_up_than_the_limit(node):

@@ -125,6 +125,31 @@ def test_a_store_that_is_down_is_asked_again(monkeypatch):
     nominator.close()
 
 
+def test_what_a_store_lists_before_it_fails_is_nominated_until_it_lists_everything():
+    failures = [StoreError("down")]
+
+    def scan():
+        yield key("a")
+        if failures:
+            raise failures.pop()
+        yield key("b")
+
+    nominator = Nominator(scan, NoJournal())
+    assert not nominator.load()
+    assert nominees(nominator) == {"a"}
+    assert nominator.load()
+    assert nominees(nominator) == {"a", "b"}
+
+
+def test_what_has_expired_takes_no_memory_even_if_nothing_is_ever_nominated(monkeypatch):
+    monkeypatch.setattr("gateway.nomination.SWEEP_SECONDS", 0.0)
+    nominator = Nominator(list, NoJournal())
+    for number in range(100):
+        nominator.add(entry_key(f"{number:064d}", LOOK, int(time.time()) - 1))
+    nominator.add(key("a"))
+    assert len(nominator) == 1
+
+
 @pytest.mark.parametrize("junk", ["index/", "index/1/2/3", "results/" + "a" * 64, ""])
 def test_an_unreadable_key_is_passed_over(junk):
     nominator = Nominator(lambda: [junk, key("a")], NoJournal())

@@ -6,6 +6,7 @@ import io
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from gateway.errors import BrokenImage, Overloaded, ReadingFailed, StoreUnavaila
 from gateway.identity import Options, result_id
 from gateway.purge import PurgeFailed
 from gateway.store.base import StoreError
+from gateway.store.sqlite import SQLiteStore
+from gateway.store.tiered import TieredStore
 from tests.doubles import Drawing, build_gateway, draw_invoice
 from worker.types import Line
 
@@ -227,6 +230,16 @@ class TestDeletion:
         assert gateway.service.look_up(copy.id) is None
         assert gateway.service.look_up(original.id).record == original
 
+    def test_deleting_a_file_leaves_another_s_reading_of_the_same_pixels_to_be_found(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        first, second, third = (drawing.encoded("PNG", compress_level=level) for level in (1, 5, 9))
+        gateway.service.recognise(first, PLAIN)
+        gateway.service.recognise(second, PLAIN, "none")
+        gateway.service.delete(result_id(first))
+        assert gateway.service.recognise(third, PLAIN).detail == "pixels"
+        gateway.service.delete(result_id(second))
+        assert traces(store) == []
+
     def test_an_unconfirmed_deletion_says_so_and_can_be_repeated(self, gateway, store, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
         original = gateway.service.recognise(drawing.encoded(), PLAIN).record
@@ -245,6 +258,46 @@ class TestDeletion:
         gateway.service.delete(original.id)
         assert sorted(purged) == sorted([original.id, copy.id])
         assert traces(store) == []
+
+    def test_a_deletion_is_not_confirmed_while_copies_cannot_be_listed(self, tmp_path, monkeypatch):
+        hot, durable = SQLiteStore(tmp_path / "hot.sqlite3"), SQLiteStore(tmp_path / "durable.sqlite3")
+        with closing(TieredStore(hot, durable)) as tiers:
+            gateway = build_gateway(tiers)
+            drawing = gateway.reader.knows(draw_invoice(1))
+            original = gateway.service.recognise(drawing.encoded(), PLAIN).record
+            copy = gateway.service.recognise(drawing.encoded("BMP"), PLAIN).record
+            for key in list(hot.scan("")):  # Redis came back empty
+                hot.delete(key)
+
+            def slow_down(prefix: str):
+                raise StoreError("s3: scan: answered SlowDown")
+
+            with monkeypatch.context() as moment:
+                moment.setattr(durable, "scan", slow_down)
+                with pytest.raises(StoreUnavailable):
+                    gateway.service.delete(original.id)
+            gateway.service.delete(original.id)
+            assert gateway.service.look_up(copy.id) is None
+
+    def test_a_copy_that_another_gateway_s_deletion_could_not_find_is_not_kept(self, tmp_path, monkeypatch):
+        hot, durable = SQLiteStore(tmp_path / "hot.sqlite3"), SQLiteStore(tmp_path / "durable.sqlite3")
+        unreached = SQLiteStore(tmp_path / "durable.sqlite3")
+
+        def slow_down(*arguments):
+            raise StoreError("s3: answered SlowDown")
+
+        with closing(TieredStore(hot, durable)) as reached, closing(TieredStore(hot, unreached)) as tiers:
+            other, gateway = build_gateway(reached), build_gateway(tiers)
+            drawing = other.reader.knows(draw_invoice(1))
+            original = other.service.recognise(drawing.encoded(), PLAIN).record
+            with monkeypatch.context() as outage:
+                for method in ("get", "put", "add", "delete", "scan"):
+                    outage.setattr(unreached, method, slow_down)
+                copy = gateway.service.recognise(drawing.encoded("BMP"), PLAIN)
+                other.service.delete(original.id)
+            assert (copy.word, copy.stored, texts(copy)) == ("HIT", False, expected(drawing))
+            for each in (other, gateway):
+                assert each.service.look_up(copy.record.id) is None
 
     def test_a_copy_made_while_its_source_is_deleted_does_not_survive(self, gateway, monkeypatch):
         drawing = gateway.reader.knows(draw_invoice(1))
@@ -328,6 +381,22 @@ class TestDeletion:
         assert len(gateway.nominator) == 0
         gateway.reader.on_read = lambda: None
         assert gateway.service.recognise(drawing.encoded(), PLAIN).stored, "asked for after the deletion"
+
+    def test_what_was_read_after_a_deletion_survives_a_reading_from_before_it(self, gateway, store):
+        drawing = gateway.reader.knows(draw_invoice(1))
+        other = build_gateway(store)
+        other.reader.knows(drawing)
+        later = []
+
+        def delete_and_ask_the_other_gateway():
+            other.service.delete(result_id(drawing.encoded()))
+            later.append(other.service.recognise(drawing.encoded(), PLAIN))
+
+        gateway.reader.on_read = delete_and_ask_the_other_gateway
+        assert not gateway.service.recognise(drawing.encoded(), PLAIN).stored
+        assert later[0].stored
+        assert other.service.look_up(later[0].record.id).record == later[0].record
+        assert other.service.recognise(resized(drawing, 0.9), PLAIN).word != "MISS"
 
     def test_two_readings_of_one_id_leave_nothing_behind(self, gateway, store):
         drawing = gateway.reader.knows(draw_invoice(1))

@@ -186,6 +186,21 @@ def test_while_the_durable_tier_is_down_the_hot_one_keeps_values_and_they_are_co
     assert degraded == [("s3", "put")]
 
 
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_what_only_the_failing_hot_tier_has_is_not_called_missing(
+    tiers: TieredStore, hot: Unreliable, durable: Unreliable, before: bytes | None
+) -> None:
+    if before is not None:
+        tiers.put("k", before, FAR)
+    durable.down = True
+    tiers.put("k", b"new", FAR)
+    durable.down, hot.down = False, True
+    with pytest.raises(StoreError, match="redis alone has it"):
+        tiers.get("k")
+    hot.down = False
+    assert value(tiers) == b"new"
+
+
 def test_a_put_that_has_expired_already_is_a_deletion(tiers: TieredStore, durable: Unreliable) -> None:
     tiers.put("k", b"v", FAR)
     durable.down = True
@@ -201,10 +216,22 @@ def test_what_only_the_hot_tier_has_is_scanned_too(tiers: TieredStore, durable: 
     tiers.put("index/a", b"", FAR)
     durable.down = True
     tiers.put("index/b", b"", FAR)
-    assert sorted(tiers.scan("index/")) == ["index/a", "index/b"]
     durable.down = False
     assert sorted(tiers.scan("index/")) == ["index/a", "index/b"]
     assert list(tiers.scan("other/")) == []
+
+
+def test_a_scan_without_the_durable_tier_gives_the_hot_one_s_keys_and_says_that_more_may_be_missing(
+    tiers: TieredStore, hot: Unreliable, durable: Unreliable, degraded: list
+) -> None:
+    for key in ("index/a", "index/b"):
+        tiers.put(key, b"", FAR)
+    hot.delete("index/b")  # evicted
+    durable.down = True
+    found = []
+    with pytest.raises(StoreError, match="some keys may be in s3 alone"):
+        found.extend(tiers.scan("index/"))
+    assert (found, degraded) == (["index/a"], [("s3", "scan")])
 
 
 def test_when_no_tier_takes_a_value_the_caller_is_told(
