@@ -58,15 +58,16 @@ def invoice_fields(lines: Sequence[PageLine]) -> Mapping[str, Field]:
     if sum(any(sign.search(row.text) for row in rows) for sign in _SIGNS) < 2:
         return {}
     invoices = max(1, *(sum(len(label.findall(row.text)) for row in rows) for label in (_DATE_LABEL, _TOTAL_LABEL)))
+    total = _only(rows, _TOTAL, invoices, _amount)
     found = {
         "number": _number(rows, invoices),
         "code": _only(rows, _CODE, invoices, _digits),
         "date": _only(rows, _DATE, invoices, _date),
-        "total": _only(rows, _TOTAL, invoices, _amount),
+        **(party_fields(rows) if invoices == 1 else {}),
+        **(_sums(rows, total) if invoices == 1 else {}),
+        "total": total,
         "total_in_words": _only(rows, _IN_WORDS, invoices, _words),
     }
-    if invoices == 1:
-        found |= {**party_fields(rows), **_sums(rows, found["total"])}
     return _checked({name: field for name, field in found.items() if field is not None})
 
 
