@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from gateway.matching.proof import Proof
-from gateway.matching.query import FEATURE_SIDE, FEATURES, Features, Query, orb_features, reduced
+from gateway.matching.query import FEATURE_SIDE, FEATURES, Features, Query, orb_features, outline_of, reduced
 
 ASPECT_TOLERANCE = 0.02
 ENOUGH_CORRELATION = 0.85
@@ -61,7 +61,7 @@ def _candidates(proof: Proof, query: Query) -> Iterator[Iterable[np.ndarray]]:
     """Maps to choose among, the costlier ones later."""
     yield scaled_turns(proof.image.shape, query.grey.shape)
     yield known_maps(proof.image.shape, query)
-    yield outlined_turns(proof.image.shape, query)
+    yield outlined_turns(proof, query)
     side = min(_FEATURE_SIDE, max(proof.image.shape))
     features = orb_features(proof.image, side)
     for most in (FEW_FEATURES, FEATURES):
@@ -85,16 +85,24 @@ def known_maps(proof_shape: tuple[int, ...], query: Query) -> list[np.ndarray]:
             if proof.image.shape == proof_shape and plausible(homography, proof_shape, query.grey.shape)]
 
 
-def outlined_turns(proof_shape: tuple[int, ...], query: Query) -> Iterator[np.ndarray]:
-    """The plausible maps of the proof's frame, in four turns, to the outline of the page that the query shows."""
-    if query.outline is None:
-        return
-    height, width = proof_shape[:2]
-    frame = np.float32([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
-    for turns in range(4):
-        homography = cv2.getPerspectiveTransform(frame, np.roll(query.outline, turns, axis=0))
-        if plausible(homography, proof_shape, query.grey.shape):
-            yield homography
+def outlined_turns(proof: Proof, query: Query) -> Iterator[np.ndarray]:
+    """The plausible maps, in four turns, of the proof's frame to the outline of the page that the query shows, and of
+    the sheet that a photograph shows to that outline or to the query's frame."""
+    sheet = outline_of(proof.image)
+    pairs = [(_frame(proof.image.shape), query.outline), (sheet, query.outline), (sheet, _frame(query.grey.shape))]
+    for place, seen in pairs:
+        if place is None or seen is None:
+            continue
+        for turns in range(4):
+            homography = cv2.getPerspectiveTransform(place, np.roll(seen, turns, axis=0))
+            if plausible(homography, proof.image.shape, query.grey.shape):
+                yield homography
+
+
+def _frame(shape: tuple[int, ...]) -> np.ndarray:
+    """float32 (4, 2): the corners of an image of ``shape``, clockwise from the top left."""
+    height, width = shape[:2]
+    return np.float32([[0, 0], [width, 0], [width, height], [0, height]]) - np.float32(0.5)
 
 
 def quarter_turns(turns: int, width: int, height: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.matching import Query, verdict, verify
 from gateway.matching.align import align
+from gateway.matching.coarse import outlined_turns
 from gateway.matching.paper import photographed_sheet
 from gateway.matching.proof import Proof, make_proof
 
@@ -43,6 +44,18 @@ def known(page, slip) -> Proof:
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_another_photograph_of_the_sheet_is_the_document(page, slip, known, seed):
     assert verify(known, photograph(page, seed), slip.texts).kind == "same"
+
+
+def test_so_is_the_page_itself(page, slip, known):
+    assert verify(known, page, slip.texts).kind == "same"
+
+
+def test_the_photographed_sheet_is_laid_over_the_page_corner_by_corner(page, known):
+    height, width = page.shape[:2]
+    corners = np.float32([[[0, 0], [width, 0], [width, height], [0, height]]])
+    sheet = cv2.perspectiveTransform(corners, transform(page, 1)) * known.scale
+    assert any(np.abs(cv2.perspectiveTransform(sheet.astype(np.float64), homography) - corners).max() < 12
+               for homography in outlined_turns(known, Query(page)))
 
 
 def test_because_its_surroundings_are_left_out(page, slip, known, monkeypatch):
