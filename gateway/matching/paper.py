@@ -7,7 +7,6 @@ as what it is, something beyond the frame.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +15,6 @@ import numpy as np
 from gateway.matching.align import Alignment
 from gateway.matching.capture import odd
 from gateway.matching.proof import Proof
-from gateway.matching.query import outline_of
 
 LEAST_LIGHT = 0.5
 """Share of the page's light below which a shadow is taken for no darker: noise does not get paler with the ink."""
@@ -25,9 +23,6 @@ TABLE = 0.8
 than this share of its own."""
 DEEPEST = 2.0
 """Line heights from the frame's edge within which the sheet begins."""
-
-RIM = 0.25
-"""Line heights from a photographed sheet's edge that count as its surroundings."""
 
 _REDUCTION = 4
 _DARKNESS = 16  # grey levels that the light is told from noise by
@@ -70,33 +65,6 @@ def paper_of(proof: Proof, alignment: Alignment) -> Paper:
         np.stack([left, np.clip(y, top[0], height - 1 - bottom[-1])[::-1]], axis=1),
     ])
     return Paper(light_on(seen, alignment.rendition, line_height), outline.astype(np.float32))
-
-
-def photographed_sheet(proof: Proof, alignment: Alignment) -> Paper | None:
-    """The sheet that the picture in ``proof`` shows on something else, less its :data:`RIM`; ``None`` when it fills
-    that picture, or when not all lines are on it."""
-    corners = outline_of(proof.image)
-    if corners is None:
-        return None
-    line_height = float(np.median(proof.text_heights))
-    along = np.roll(corners, -1, axis=0) - corners
-    inwards = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
-    # A corner is where the side that ends there and the one that begins there meet.
-    sides = np.stack([np.roll(inwards, 1, axis=0), inwards], axis=1)
-    corners = corners + np.linalg.solve(sides, np.full((4, 2, 1), RIM * line_height))[:, :, 0]
-    if not (((proof.quads.reshape(-1, 1, 2) - corners) * inwards).sum(axis=2) >= 0).all():
-        return None
-    t = np.linspace(0, 1, _POINTS)[:, None]
-    outline = np.concatenate([start + t * (end - start)
-                              for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
-    return Paper(light_on(alignment.image, alignment.rendition, line_height), outline.astype(np.float32))
-
-
-def shown_on(paper: Paper, alignment: Alignment, line_height: float) -> Alignment:
-    """``alignment`` without what either picture shows beyond ``paper``."""
-    mask = paper.mask(alignment.image.shape)
-    image, rendition = (filled(image, mask, 2 * line_height) for image in (alignment.image, alignment.rendition))
-    return replace(alignment, image=image, rendition=rendition, inside=alignment.inside & mask)
 
 
 def light_on(seen: np.ndarray, expected: np.ndarray, line_height: float) -> np.ndarray:

@@ -16,7 +16,8 @@ import numpy as np
 from gateway.matching.align import Alignment, align
 from gateway.matching.coarse import NotAligned
 from gateway.matching.compare import Comparison, compare
-from gateway.matching.paper import Paper, paper_of, photographed_sheet, shown_on
+from gateway.matching.paper import Paper, paper_of
+from gateway.matching.photographed import photographed_sheet, shown_on
 from gateway.matching.proof import Proof
 from gateway.matching.query import Query
 from gateway.matching.surroundings import INK_BEYOND, has_colour_only_ink, ink_beyond_frame, rows_around
