@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.matching import camera
-from benchmarks.matching.captures import CAPTURES, GROUPS, Layout, generator
+from benchmarks.matching.captures import CAPTURES, GROUPS, PHOTOGRAPHS, Layout, generator
 from benchmarks.matching.documents import KINDS
 from benchmarks.matching.documents.page import Document, ink_box, line_boxes, render
+from benchmarks.matching.library import picture_of
 from benchmarks.matching.measure import Check, can_be_seen
 from benchmarks.matching.pairs import ADDED_OR_REMOVED, CHANGES, ONE_CHARACTER, changed
 from benchmarks.matching.pictures import look
@@ -124,6 +125,21 @@ def test_a_capture_treats_both_pages_of_a_pair_alike(capture: str) -> None:
     assert np.array_equal(first, again(page))
     apart = np.abs(first.astype(int) - second).max(axis=2) > 32
     assert 0 < apart.mean() < 0.05, "the changed digit shows, and little else differs"
+
+
+@pytest.mark.parametrize("photograph", ["photo 1280", "curled", "creased"])
+def test_of_a_photographed_original_it_is_known_where_the_lines_are(photograph: str) -> None:
+    document = KINDS["receipt"](2)
+    picture, places = picture_of("receipt", 2, photograph)
+    exposure = PHOTOGRAPHS[photograph].exposure(
+        Layout.of(document), generator("receipt", 2, f"known as {photograph}"))
+    assert picture.shape[:2] == exposure.map_x.shape
+    for place, run in zip(places, document.runs, strict=True):
+        x, y = place.mean(axis=0).round().astype(int)
+        left, top, right, bottom = ink_box(run)
+        assert left < exposure.map_x[y, x] < right and top < exposure.map_y[y, x] < bottom
+        (x0, y0), (x1, y1) = place[0], place[2]  # from its text's top left
+        assert x0 < x1 and y0 < y1
 
 
 @pytest.mark.parametrize("bend", [None, camera.curl, camera.creases])
