@@ -7,7 +7,15 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -103,15 +111,16 @@ def is_unwell(error: Exception) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         # 501 is how a service says that it has no conditional writes.
         return status >= 500 and status != 501
-    return isinstance(error, (HTTPClientError, IncompleteReadError, HTTPError, OSError))
+    # To the SDK a connection that was never there is no failure of the HTTP client.
+    return isinstance(error, (NoConnectionError, HTTPClientError, IncompleteReadError, HTTPError, OSError))
 
 
 def reason(error: Exception) -> str:
     """What went wrong in words that name no host, key or credential."""
     if isinstance(error, ClientError):
         return f"answered {code(error)}"
-    if isinstance(error, ReadTimeoutError):
+    if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)):
         return "timed out"
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (NoConnectionError, HTTPClientError)):
         return "unreachable"
     return type(error).__name__
