@@ -62,6 +62,7 @@ def _candidates(proof: Proof, query: Query) -> Iterator[Iterable[np.ndarray]]:
     yield scaled_turns(proof.image.shape, query.grey.shape)
     yield known_maps(proof.image.shape, query)
     yield outlined_turns(proof, query)
+    yield sheet_turns(proof, query)
     side = min(_FEATURE_SIDE, max(proof.image.shape))
     features = orb_features(proof.image, side)
     for most in (FEW_FEATURES, FEATURES):
@@ -86,17 +87,28 @@ def known_maps(proof_shape: tuple[int, ...], query: Query) -> list[np.ndarray]:
 
 
 def outlined_turns(proof: Proof, query: Query) -> Iterator[np.ndarray]:
-    """The plausible maps, in four turns, of the proof's frame to the outline of the page that the query shows, and of
-    the sheet that a photograph shows to that outline or to the query's frame."""
+    """The plausible maps of the proof's frame, in four turns, to the outline of the page that the query shows."""
+    if query.outline is not None:
+        yield from _turns(_frame(proof.image.shape), query.outline, proof, query)
+
+
+def sheet_turns(proof: Proof, query: Query) -> Iterator[np.ndarray]:
+    """The plausible maps of the sheet that a photograph in the proof shows, in four turns, to the outline of the page
+    that the query shows, and to the query's frame."""
     sheet = outline_of(proof.image)
-    pairs = [(_frame(proof.image.shape), query.outline), (sheet, query.outline), (sheet, _frame(query.grey.shape))]
-    for place, seen in pairs:
-        if place is None or seen is None:
-            continue
-        for turns in range(4):
-            homography = cv2.getPerspectiveTransform(place, np.roll(seen, turns, axis=0))
-            if plausible(homography, proof.image.shape, query.grey.shape):
-                yield homography
+    if sheet is None:
+        return
+    for seen in (query.outline, _frame(query.grey.shape)):
+        if seen is not None:
+            yield from _turns(sheet, seen, proof, query)
+
+
+def _turns(corners: np.ndarray, seen: np.ndarray, proof: Proof, query: Query) -> Iterator[np.ndarray]:
+    """The plausible maps of ``corners`` (float32 (4, 2), proof pixels) to those ``seen`` (likewise, the query's)."""
+    for turns in range(4):
+        homography = cv2.getPerspectiveTransform(corners, np.roll(seen, turns, axis=0))
+        if plausible(homography, proof.image.shape, query.grey.shape):
+            yield homography
 
 
 def _frame(shape: tuple[int, ...]) -> np.ndarray:

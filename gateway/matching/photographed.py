@@ -26,8 +26,8 @@ is at so many of its points. A sheet that curls by a line height is at .8 of the
 NOISES = 2.6
 """The new picture shows something else where its grain differs by so many times as much as on blank paper ..."""
 LEAST_ELSE = 0.35
-"""... in this share of every part of the surroundings. Two wooden desks do by 3 times and more; a page's own margin by
-2.2 under strong noise, which is weaker on white paper, but for what was added to it, and that is not all around."""
+"""... in this share of every part of the surroundings. Two wooden desks do by 3 times and more. A page's own margin
+does by 2.2, as noise is weaker on white paper; by more only where something was added, which is never all around."""
 
 _BESIDE = (0.3, 0.45, 0.6)  # line heights from an outline where the light is looked at, on either side
 _AROUND = (0.5, 2.0)  # line heights beyond an outline where the surroundings are looked at

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.matching import Query, Verdict, verdict, verify
 from gateway.matching.align import align
-from gateway.matching.coarse import outlined_turns
+from gateway.matching.coarse import sheet_turns
 from gateway.matching.photographed import photographed_sheet
 from gateway.matching.proof import Proof, make_proof
 
@@ -63,7 +63,7 @@ def test_the_photographed_sheet_is_laid_over_the_page_corner_by_corner(page, kno
     corners = np.float32([[[0, 0], [width, 0], [width, height], [0, height]]])
     sheet = cv2.perspectiveTransform(corners, transform(page, 1)) * known.scale
     assert any(np.abs(cv2.perspectiveTransform(sheet.astype(np.float64), homography) - corners).max() < 12
-               for homography in outlined_turns(known, Query(page)))
+               for homography in sheet_turns(known, Query(page)))
 
 
 def test_because_its_surroundings_are_left_out(page, slip, known):
